@@ -1,0 +1,1 @@
+"""Operations platform for WeChat mini-program subscription messages."""

@@ -1,0 +1,166 @@
+"""Every setting, in one file; the environment is read here and nowhere else. ``.env.example`` lists the variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import environ
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+VAR_DIR.mkdir(exist_ok=True)
+
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+# --- the process ---------------------------------------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", default=False)
+# Empty is refused by Django at first use and by `manage.py check` in words; a default would be a public secret.
+SECRET_KEY = env.str("SECRET_KEY", default="")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+WSGI_APPLICATION = "notify_platform.wsgi.application"
+ROOT_URLCONF = "notify_platform.urls"
+
+# --- secrets at rest -----------------------------------------------------------------------------------------------
+
+# Fernet keys, newest first: the first encrypts, all decrypt.
+CREDENTIALS_KEYS = env.list("CREDENTIALS_KEYS", default=[])
+
+# --- the database --------------------------------------------------------------------------------------------------
+
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'notify_platform.sqlite3'}")}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # IMMEDIATE: a transaction that reads and then writes must not find out at the write that it lost (ADR 3).
+    # FULL: a claim has to survive a power cut, or a message could leave twice.
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    }
+DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+REDIS_URL = env.str("REDIS_URL", default="")
+if REDIS_URL:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+
+# --- WeChat --------------------------------------------------------------------------------------------------------
+
+WECHAT_API_BASE_URL = env.str("WECHAT_API_BASE_URL", default="https://api.weixin.qq.com").rstrip("/")
+
+# --- the rooms -----------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "notify_platform.console",
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_q",
+    "notify_platform.core",
+    "templates_app",
+    "subscriptions",
+    "notify_platform.jobs",
+    "notify_platform.delivery",
+    "notify_platform.mirror",
+    "notify_platform.callbacks",
+    "notify_platform.insights",
+    "notify_platform.simulator",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+# --- background work -----------------------------------------------------------------------------------------------
+
+# A task is a doorbell: short, idempotent, carrying ids. `retry` counts from the moment a task is fetched, so it has to
+# cover every task that waits in memory before it; failures are final here because our own rows know what is left.
+Q_CLUSTER = {
+    "name": "notify_platform",
+    "orm": "default",
+    "workers": 2,
+    "queue_limit": 2,
+    "bulk": 1,
+    "poll": 0.5,
+    "timeout": 60,
+    "retry": 360,
+    "max_attempts": 3,
+    "ack_failures": True,
+    "save_limit": 200,
+    "catch_up": False,
+    "ALT_CLUSTERS": {},
+}
+
+# --- language and time ---------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="zh-hans")
+LANGUAGES = [("zh-hans", _("Simplified Chinese")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "notify_platform" / "locale"]
+FORMAT_MODULE_PATH = ["notify_platform.formats"]
+USE_TZ = True
+TIME_ZONE = env.str("TIME_ZONE", default="Asia/Shanghai")
+
+# --- static files --------------------------------------------------------------------------------------------------
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+# Without a collected copy (demo, development, tests) the files are served from where they lie.
+WHITENOISE_USE_FINDERS = True
+
+# --- the desk ------------------------------------------------------------------------------------------------------
+
+UNFOLD = {
+    "SITE_TITLE": _("Subscription messages"),
+    "SITE_HEADER": _("Subscription messages"),
+    "SITE_SYMBOL": "notifications_active",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+}
+
+# --- logs: codes and ids, never a secret, a token or a whole openid ------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        "notify_platform": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+        # urllib3 logs request paths, and ours carry the access token.
+        "urllib3": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}
