@@ -1,0 +1,243 @@
+"""The nouns of what may be said."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator, URLValidator
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from notify_platform.core.encrypted import EncryptedTextField
+
+
+def validate_time_zone(value: str) -> None:
+    """Refuse a name the tz database does not know."""
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValidationError(
+            _("“%(value)s” is not a time zone, e.g. Asia/Shanghai."), params={"value": value}
+        ) from error
+
+
+class MiniProgram(models.Model):
+    """One app id: its credentials, callback keys, pace and house rules."""
+
+    class State(models.TextChoices):
+        """Which version of the mini-program a card opens (``miniprogram_state``)."""
+
+        FORMAL = "formal", _("Released version")
+        TRIAL = "trial", _("Trial version")
+        DEVELOPER = "developer", _("Development version")
+
+    class Lang(models.TextChoices):
+        """The language of the card's own line, not of our words (``lang``)."""
+
+        ZH_CN = "zh_CN", _("Simplified Chinese")
+        EN_US = "en_US", _("English")
+        ZH_HK = "zh_HK", _("Traditional Chinese (Hong Kong)")
+        ZH_TW = "zh_TW", _("Traditional Chinese (Taiwan)")
+
+    name = models.CharField(_("name"), max_length=60)
+    app_id = models.CharField(
+        _("app id"),
+        max_length=32,
+        unique=True,
+        validators=[RegexValidator(r"^wx[0-9a-zA-Z]{16}$", _("An app id is “wx” and 16 letters or digits."))],
+    )
+    original_id = models.CharField(
+        _("original id"), max_length=32, blank=True, help_text=_("gh_…, as shown in WeChat's console.")
+    )
+    app_secret = EncryptedTextField(_("app secret"), blank=True)
+    callback_token = EncryptedTextField(_("callback token"), blank=True)
+    callback_aes_key = EncryptedTextField(
+        _("callback EncodingAESKey"), blank=True, help_text=_("43 characters; empty in plain-text mode.")
+    )
+    previous_callback_token = EncryptedTextField(
+        _("previous callback token"), blank=True, help_text=_("Still accepted while you change keys.")
+    )
+    previous_callback_aes_key = EncryptedTextField(_("previous EncodingAESKey"), blank=True)
+    forward_url = models.CharField(
+        _("forward other events to"), max_length=300, blank=True, validators=[URLValidator(schemes=["http", "https"])]
+    )
+    proxy_url = models.CharField(
+        _("proxy"), max_length=300, blank=True, validators=[URLValidator(schemes=["http", "https"])]
+    )
+    miniprogram_state = models.CharField(_("cards open"), max_length=12, choices=State, default=State.FORMAL)
+    lang = models.CharField(_("card language"), max_length=8, choices=Lang, default=Lang.ZH_CN)
+    pace_per_second = models.PositiveSmallIntegerField(
+        _("pace (messages per second)"),
+        default=50,
+        validators=[MinValueValidator(1), MaxValueValidator(2000)],
+        help_text=_("Shared by all workers and hosts. WeChat publishes no limit; 50 is careful."),
+    )
+    time_zone = models.CharField(
+        _("time zone"), max_length=40, default="Asia/Shanghai", validators=[validate_time_zone]
+    )
+    quiet_from = models.TimeField(
+        _("quiet from"),
+        null=True,
+        blank=True,
+        help_text=_("No card leaves in these hours, in the person's own time zone."),
+    )
+    quiet_until = models.TimeField(_("quiet until"), null=True, blank=True)
+    cap_per_day = models.PositiveSmallIntegerField(
+        _("cards per person in 24 hours"), null=True, blank=True, help_text=_("Empty: no cap.")
+    )
+    cap_per_week = models.PositiveSmallIntegerField(
+        _("cards per person in 7 days"), null=True, blank=True, help_text=_("Empty: no cap.")
+    )
+    approval_threshold = models.PositiveIntegerField(
+        _("approval needed above"),
+        default=100,
+        help_text=_("A job that may reach more people than this needs a second person. 0: always."),
+    )
+    unknown_after_minutes = models.PositiveSmallIntegerField(
+        _("close unknown results after (minutes)"),
+        default=10,
+        help_text=_("With no word from WeChat by then, the message counts as sent and its consent as spent."),
+    )
+    client_unconfirmed_limit = models.PositiveSmallIntegerField(
+        _("unconfirmed consents per template"),
+        default=5,
+        help_text=_("How many consents the phone alone may report before WeChat's own event must confirm them."),
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("mini-program")
+        verbose_name_plural = _("mini-programs")
+        constraints = [
+            models.CheckConstraint(condition=Q(pace_per_second__gte=1), name="mini_program_pace_at_least_one"),
+            models.CheckConstraint(
+                condition=Q(quiet_from__isnull=True, quiet_until__isnull=True)
+                | Q(quiet_from__isnull=False, quiet_until__isnull=False),
+                name="mini_program_quiet_hours_have_both_ends",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AccessToken(models.Model):
+    """WeChat's access token of one mini-program; ``wechat.tokens`` is the only writer."""
+
+    mini_program = models.OneToOneField(
+        MiniProgram, on_delete=models.CASCADE, related_name="access_token", verbose_name=_("mini-program")
+    )
+    token = EncryptedTextField(_("token"), blank=True)
+    expires_at = models.DateTimeField(_("expires"), null=True)
+    fetched_at = models.DateTimeField(_("fetched"), null=True)
+    # Single flight: who holds the lease fetches, the others wait for the row to change.
+    lease_until = models.DateTimeField(_("being fetched until"), null=True)
+    lease_holder = models.UUIDField(_("being fetched by"), null=True)
+
+    class Meta:
+        verbose_name = _("access token")
+        verbose_name_plural = _("access tokens")
+
+    def __str__(self) -> str:
+        return f"{self.mini_program_id}"
+
+
+class MessageTemplate(models.Model):
+    """One private template (我的模板): strict words that may be sent with a person's consent."""
+
+    class Kind(models.TextChoices):
+        """How consent works. WeChat's ``type`` is 2 for one-time and 3 for long-term (wechat.md §4)."""
+
+        ONE_TIME = "one_time", _("one-time")
+        LONG_TERM = "long_term", _("long-term")
+        LONG_TERM_CAPPED = "long_term_capped", _("long-term, capped")
+        SERVICE_CARD = "service_card", _("service card")
+
+    class State(models.TextChoices):
+        """Whether WeChat still takes messages with it."""
+
+        LIVE = "live", _("in use")
+        MISSING = "missing", _("gone at WeChat")
+        BANNED = "banned", _("banned by WeChat")
+
+    COUNTED_KINDS = frozenset({Kind.ONE_TIME})
+    SENDABLE_KINDS = frozenset({Kind.ONE_TIME, Kind.LONG_TERM, Kind.LONG_TERM_CAPPED})
+
+    mini_program = models.ForeignKey(
+        MiniProgram, on_delete=models.PROTECT, related_name="templates", verbose_name=_("mini-program")
+    )
+    # 43 characters today; one official sample has 42, so length is never a reason to refuse (wechat.md §0).
+    wechat_id = models.CharField(_("template id"), max_length=64)
+    title = models.CharField(_("title"), max_length=60)
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind, default=Kind.ONE_TIME)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.LIVE)
+    content = models.TextField(_("content"), blank=True)
+    example = models.TextField(_("example"), blank=True)
+    validity_days = models.PositiveSmallIntegerField(
+        _("consent is valid for (days)"),
+        null=True,
+        blank=True,
+        default=7,
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "WeChat's own text sets no limit on a one-time consent; "
+            "the operating guide asks to use it within 7 days. Empty: no limit."
+        ),
+    )
+    urgent = models.BooleanField(
+        _("urgent"),
+        default=False,
+        help_text=_("Passes the app's and the template's quiet hours, never a person's own wishes."),
+    )
+    quiet_from = models.TimeField(_("quiet from"), null=True, blank=True)
+    quiet_until = models.TimeField(_("quiet until"), null=True, blank=True)
+    synced_at = models.DateTimeField(_("last seen at WeChat"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("template")
+        verbose_name_plural = _("templates")
+        ordering = ["mini_program", "title"]
+        constraints = [
+            models.UniqueConstraint(fields=["mini_program", "wechat_id"], name="template_once_per_mini_program"),
+            models.CheckConstraint(
+                condition=Q(quiet_from__isnull=True, quiet_until__isnull=True)
+                | Q(quiet_from__isnull=False, quiet_until__isnull=False),
+                name="template_quiet_hours_have_both_ends",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether each message uses up one unit of consent."""
+        return self.kind in self.COUNTED_KINDS
+
+
+class TemplateField(models.Model):
+    """One keyword (关键词) of a template, in the order of the card."""
+
+    template = models.ForeignKey(
+        MessageTemplate, on_delete=models.CASCADE, related_name="fields", verbose_name=_("template")
+    )
+    position = models.PositiveSmallIntegerField(_("position"))
+    key = models.CharField(_("key"), max_length=40, help_text=_("Type and number, e.g. thing1."))
+    label = models.CharField(_("label"), max_length=60)
+    example = models.CharField(_("example"), max_length=200, blank=True)
+    choices = models.JSONField(_("allowed values"), default=list, blank=True)
+    strict = models.BooleanField(
+        _("check before sending"), default=True, help_text=_("Off: a broken rule is only a warning and WeChat decides.")
+    )
+
+    class Meta:
+        verbose_name = _("template field")
+        verbose_name_plural = _("template fields")
+        ordering = ["template", "position"]
+        constraints = [models.UniqueConstraint(fields=["template", "key"], name="field_key_once_per_template")]
+
+    def __str__(self) -> str:
+        return f"{self.label} ({self.key})"
