@@ -1,0 +1,1 @@
+"""Audiences: a saved rule or an uploaded list, and the people it means."""

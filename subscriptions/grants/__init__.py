@@ -1,0 +1,1 @@
+"""Consent: subscriptions, grants and answers."""

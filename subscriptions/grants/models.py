@@ -1,0 +1,150 @@
+"""Consent: the relation, the units, and what was answered."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from subscriptions.people.models import Subscriber
+from templates_app.models import MessageTemplate
+
+
+class Source(models.TextChoices):
+    """Who told us."""
+
+    CLIENT = "client", _("the phone")
+    CALLBACK = "callback", _("WeChat")
+    IMPORT = "import", _("import")
+
+
+class Subscription(models.Model):
+    """ "User A subscribed to template B": the standing relation, beside the counted units."""
+
+    class State(models.TextChoices):
+        """Whether messages of this template may reach this person at all."""
+
+        ON = "on", _("on")
+        OFF = "off", _("off")
+        BANNED = "banned", _("banned")
+        SUSPENDED = "suspended", _("suspended")
+
+    subscriber = models.ForeignKey(
+        Subscriber, on_delete=models.CASCADE, related_name="subscriptions", verbose_name=_("subscriber")
+    )
+    template = models.ForeignKey(
+        MessageTemplate, on_delete=models.PROTECT, related_name="subscriptions", verbose_name=_("template")
+    )
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.ON)
+    always_keep = models.CharField(
+        _("always keeps the answer"),
+        max_length=24,
+        blank=True,
+        help_text=_("The answer WeChat repeats without asking."),
+    )
+    muted_at = models.DateTimeField(_("muted in our preference centre"), null=True, blank=True)
+    changed_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("subscription")
+        verbose_name_plural = _("subscriptions")
+        constraints = [models.UniqueConstraint(fields=["template", "subscriber"], name="subscription_once")]
+
+    def __str__(self) -> str:
+        return f"{self.subscriber_id} → {self.template_id}: {self.state}"
+
+
+class Answer(models.Model):
+    """What a person answered once: append-only."""
+
+    subscriber = models.ForeignKey(
+        Subscriber, on_delete=models.CASCADE, related_name="answers", verbose_name=_("subscriber")
+    )
+    template = models.ForeignKey(
+        MessageTemplate, on_delete=models.PROTECT, related_name="answers", verbose_name=_("template")
+    )
+    scene = models.ForeignKey(
+        "subscriptions.Scene",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="answers",
+        verbose_name=_("scene"),
+    )
+    answer = models.CharField(
+        _("answer"), max_length=24, help_text=_("WeChat's own word: accept, reject, ban, filter …")
+    )
+    source = models.CharField(_("reported by"), max_length=10, choices=Source)
+    units = models.PositiveSmallIntegerField(_("consents"), default=0)
+    # What makes a repeated report the same report: the phone's request id, the callback's identity, file and line.
+    request_key = models.CharField(_("request"), max_length=120)
+    answered_at = models.DateTimeField(_("answered"))
+    received_at = models.DateTimeField(_("received"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("answer")
+        verbose_name_plural = _("answers")
+        constraints = [
+            models.UniqueConstraint(fields=["subscriber", "template", "request_key"], name="answer_reported_once"),
+        ]
+        indexes = [
+            # Pairing a claim with WeChat's event: the nearest answer of this person and template.
+            models.Index(fields=["subscriber", "template", "answered_at"], name="answer_pairing"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subscriber_id} {self.answer}"
+
+
+class Grant(models.Model):
+    """ONE unit of one-time consent. ``grants.ledger`` is the only writer of ``state``."""
+
+    class State(models.TextChoices):
+        """available → reserved → spent; or → lapsed (our validity) / revoked (WeChat or the person)."""
+
+        AVAILABLE = "available", _("available")
+        RESERVED = "reserved", _("reserved")
+        SPENT = "spent", _("spent")
+        LAPSED = "lapsed", _("lapsed")
+        REVOKED = "revoked", _("revoked")
+
+    # These can still become a message: a reserved unit may be given back.
+    COUNTABLE = frozenset({State.AVAILABLE, State.RESERVED})
+
+    subscriber = models.ForeignKey(
+        Subscriber, on_delete=models.CASCADE, related_name="grants", verbose_name=_("subscriber")
+    )
+    template = models.ForeignKey(
+        MessageTemplate, on_delete=models.PROTECT, related_name="grants", verbose_name=_("template")
+    )
+    answer = models.ForeignKey(Answer, on_delete=models.PROTECT, related_name="grants", verbose_name=_("answer"))
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.AVAILABLE)
+    granted_at = models.DateTimeField(_("granted"))
+    expires_at = models.DateTimeField(_("valid until"), null=True, blank=True)
+    settled_at = models.DateTimeField(_("spent, lapsed or revoked"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("grant")
+        verbose_name_plural = _("grants")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["available", "reserved"], settled_at__isnull=True)
+                | Q(state__in=["spent", "lapsed", "revoked"], settled_at__isnull=False),
+                name="grant_settled_at_matches_state",
+            ),
+        ]
+        indexes = [
+            # Consent in stock: fan-out, the claim's reservation (soonest to lapse first) and balances.
+            models.Index(
+                fields=["template", "subscriber", "expires_at"],
+                name="grant_in_stock",
+                condition=Q(state__in=["available", "reserved"]),
+            ),
+            # The sweep of lapsed units.
+            models.Index(fields=["expires_at"], name="grant_lapsing", condition=Q(state="available")),
+            # One person's history.
+            models.Index(fields=["subscriber", "template", "granted_at"], name="grant_by_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subscriber_id} → {self.template_id}: {self.state}"

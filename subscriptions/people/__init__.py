@@ -1,0 +1,1 @@
+"""People: one openid of one mini-program each."""

@@ -1,0 +1,31 @@
+"""What happens to a person's record."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from django.db.models.functions import Now
+
+from subscriptions.people.models import Subscriber
+from templates_app.models import MiniProgram
+
+
+def known(mini_program: MiniProgram, *, openids: Collection[str]) -> dict[str, int]:
+    """Return openid → subscriber id of those we know."""
+    rows = Subscriber.objects.filter(mini_program=mini_program, openid__in=openids)
+    return dict(rows.values_list("openid", "pk"))
+
+
+def enrol(mini_program: MiniProgram, *, openids: Sequence[str]) -> dict[str, int]:
+    """Make sure every openid has a record; returns openid → subscriber id."""
+    Subscriber.objects.bulk_create(
+        [Subscriber(mini_program=mini_program, openid=openid) for openid in openids],
+        ignore_conflicts=True,
+        batch_size=500,
+    )
+    return known(mini_program, openids=openids)
+
+
+def mark_unreachable(subscriber_ids: Collection[int]) -> int:
+    """WeChat does not know these openids in this mini-program: nothing is sent to them again. Returns the count."""
+    return Subscriber.objects.filter(pk__in=subscriber_ids, invalid_at__isnull=True).update(invalid_at=Now())

@@ -1,0 +1,1 @@
+"""Scenes: the moments at which consent is asked."""

@@ -1,0 +1,205 @@
+"""The books of consent, verb by verb."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from subscriptions.grants import ledger
+from subscriptions.grants.ledger import NewAnswer
+from subscriptions.models import Answer, Grant, Source, Subscription
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+State = Grant.State
+
+
+@pytest.fixture
+def template():
+    return factories.a_template(factories.a_mini_program())
+
+
+@pytest.fixture
+def person(template):
+    return factories.subscribers(template.mini_program, count=1)[0]
+
+
+def states(template):
+    return Counter(Grant.objects.filter(template=template).values_list("state", flat=True))
+
+
+def an_answer(person, template, **changes):
+    values = {
+        "subscriber_id": person.pk,
+        "template": template,
+        "answer": "accept",
+        "source": Source.CLIENT,
+        "answered_at": timezone.now(),
+        "request_key": "r1",
+    }
+    return NewAnswer(**(values | changes))
+
+
+def test_three_accepts_are_three_units(person, template):
+    recorded = ledger.record([an_answer(person, template, request_key=f"r{n}") for n in range(3)])
+
+    assert recorded == (3, 3)
+    assert states(template) == {State.AVAILABLE: 3}
+
+
+def test_the_same_report_twice_is_one_unit(person, template):
+    ledger.record([an_answer(person, template)])
+
+    assert ledger.record([an_answer(person, template)]) == (0, 0)
+    assert states(template) == {State.AVAILABLE: 1}
+
+
+def test_the_same_report_twice_in_one_call_is_one_unit(person, template):
+    assert ledger.record([an_answer(person, template), an_answer(person, template)]) == (1, 1)
+
+
+@pytest.mark.parametrize("word", ["reject", "ban", "filter", "something-new"])
+def test_an_answer_that_is_no_yes_is_written_down_and_grants_nothing(person, template, word):
+    assert ledger.record([an_answer(person, template, answer=word)]) == (1, 0)
+    assert Answer.objects.get().answer == word
+    assert states(template) == {}
+    assert Subscription.objects.count() == 0
+
+
+@pytest.mark.parametrize("word", ["accept", "acceptWithAlert", "acceptWithForcePush"])
+def test_every_word_that_begins_with_accept_is_a_yes(person, template, word):
+    assert ledger.record([an_answer(person, template, answer=word)]).units == 1
+
+
+def test_a_yes_to_a_long_term_template_turns_the_subscription_on_and_grants_no_unit(person, template):
+    template.kind = template.Kind.LONG_TERM
+    template.save()
+
+    assert ledger.record([an_answer(person, template)]) == (1, 0)
+    assert Subscription.objects.get().state == Subscription.State.ON
+
+
+def test_a_unit_is_valid_for_as_long_as_its_template_says(person, template):
+    template.validity_days = 3
+    answered_at = timezone.now()
+
+    ledger.record([an_answer(person, template, answered_at=answered_at)])
+
+    assert Grant.objects.get().expires_at == answered_at + timedelta(days=3)
+
+
+def test_without_a_validity_a_unit_never_lapses(person, template):
+    template.validity_days = None
+    ledger.record([an_answer(person, template)])
+
+    assert Grant.objects.get().expires_at is None
+    assert ledger.lapse() == 0
+
+
+def test_reserving_takes_the_unit_that_lapses_first(person, template):
+    template.validity_days = 7
+    ledger.record([an_answer(person, template, request_key="late")])
+    ledger.record([an_answer(person, template, request_key="soon", answered_at=timezone.now() - timedelta(days=5))])
+    template.validity_days = None
+    ledger.record([an_answer(person, template, request_key="never")])
+
+    taken = ledger.reserve(template=template, subscriber_ids=[person.pk])
+
+    assert Grant.objects.get(pk=taken[person.pk]).answer.request_key == "soon"
+    assert states(template) == {State.AVAILABLE: 2, State.RESERVED: 1}
+
+
+def test_a_unit_past_its_validity_is_not_reserved_even_before_the_sweep(person, template):
+    factories.grants(template, to=[person], age=timedelta(days=8))
+
+    assert ledger.reserve(template=template, subscriber_ids=[person.pk]) == {}
+    assert states(template) == {State.AVAILABLE: 1}
+
+
+def test_a_unit_of_another_template_is_not_reserved(person, template):
+    other = factories.a_template(template.mini_program)
+    factories.grants(other, to=[person])
+
+    assert ledger.reserve(template=template, subscriber_ids=[person.pk]) == {}
+
+
+def test_spending_takes_only_what_was_reserved(person, template):
+    factories.grants(template, to=[person], units=2)
+    taken = ledger.reserve(template=template, subscriber_ids=[person.pk])
+
+    assert ledger.spend(Grant.objects.values_list("pk", flat=True)) == 1
+    assert Grant.objects.get(state=State.SPENT).pk == taken[person.pk]
+    assert ledger.spend(taken.values()) == 0
+
+
+def test_a_unit_given_back_can_be_reserved_again(person, template):
+    factories.grants(template, to=[person])
+    taken = ledger.reserve(template=template, subscriber_ids=[person.pk])
+
+    assert ledger.give_back(taken.values()) == 1
+    assert ledger.reserve(template=template, subscriber_ids=[person.pk]) == taken
+
+
+def test_a_unit_given_back_after_the_person_turned_the_template_off_is_revoked(person, template):
+    factories.grants(template, to=[person])
+    taken = ledger.reserve(template=template, subscriber_ids=[person.pk])
+    ledger.turn_off(template=template, subscriber_ids=[person.pk], at=timezone.now())
+
+    ledger.give_back(taken.values())
+
+    assert states(template) == {State.REVOKED: 1}
+
+
+def test_turning_a_template_off_revokes_what_was_granted_by_then_and_nothing_else(person, template):
+    neighbour = factories.subscribers(template.mini_program, count=1)[0]
+    factories.grants(template, to=[person, neighbour], age=timedelta(hours=1))
+    factories.grants(template, to=[person])
+
+    revoked = ledger.turn_off(template=template, subscriber_ids=[person.pk], at=timezone.now() - timedelta(minutes=30))
+
+    assert revoked == 1
+    assert states(template) == {State.AVAILABLE: 2, State.REVOKED: 1}
+    assert Subscription.objects.get(subscriber=person).state == Subscription.State.OFF
+    assert Subscription.objects.get(subscriber=neighbour).state == Subscription.State.ON
+
+
+def test_a_refusal_by_wechat_revokes_what_was_held_when_the_message_left_but_no_newer_unit(person, template):
+    factories.grants(template, to=[person], units=2, age=timedelta(minutes=5))
+    taken = ledger.reserve(template=template, subscriber_ids=[person.pk])
+    left_at = timezone.now() - timedelta(minutes=1)
+    factories.grants(template, to=[person])
+
+    revoked = ledger.revoke_refused(template=template, refused=[(person.pk, taken[person.pk], left_at)])
+
+    assert revoked == 2
+    assert states(template) == {State.REVOKED: 2, State.AVAILABLE: 1}
+
+
+def test_units_lapse_in_batches_until_none_are_left(person, template, monkeypatch):
+    monkeypatch.setattr(ledger, "LAPSE_BATCH", 2)
+    factories.grants(template, to=[person], units=3, age=timedelta(days=8))
+    factories.grants(template, to=[person])
+
+    assert [ledger.lapse(), ledger.lapse(), ledger.lapse()] == [2, 1, 0]
+    assert states(template) == {State.LAPSED: 3, State.AVAILABLE: 1}
+
+
+def test_a_reserved_unit_does_not_lapse_under_its_message(person, template):
+    factories.grants(template, to=[person])
+    ledger.reserve(template=template, subscriber_ids=[person.pk])
+    Grant.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+
+    assert ledger.lapse() == 0
+    assert states(template) == {State.RESERVED: 1}
+
+
+def test_reserving_for_many_people_takes_as_many_queries_as_for_one(template, django_assert_num_queries):
+    people = factories.subscribers(template.mini_program, count=50)
+    factories.grants(template, to=people)
+
+    with django_assert_num_queries(2):
+        taken = ledger.reserve(template=template, subscriber_ids=[person.pk for person in people])
+    assert sorted(taken) == sorted(person.pk for person in people)
