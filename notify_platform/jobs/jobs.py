@@ -1,0 +1,188 @@
+"""What people and the engine do with a job: the only writer of ``SendJob.state``.
+
+Every verb is a compare-and-set in a transaction of its own, with a row in the audit trail. A verb a person asked for
+raises ``Refused`` when the job is not in a state that allows it; a verb the engine asks for returns False.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models import Max, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from notify_platform.core.errors import Refused
+from notify_platform.core.models import audit
+from notify_platform.jobs import previews
+from notify_platform.jobs.models import SendJob
+from subscriptions.models import Subscriber
+from templates_app.models import MessageTemplate, MiniProgram
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+State = SendJob.State
+
+
+def submit(job: SendJob, *, by: AbstractBaseUser | None) -> None:
+    """Hand a finished draft over. Raises ``Refused`` with the fields that are wrong.
+
+    A job that can reach no more people than the mini-program's threshold needs no second person and is scheduled.
+    """
+    previews.check(job)
+    reach = previews.reach(job)
+    small = 0 < job.mini_program.approval_threshold >= reach
+    with transaction.atomic():
+        moved = _move(
+            job,
+            frm={State.DRAFT},
+            to=State.SCHEDULED if small else State.SUBMITTED,
+            submitted_at=Now(),
+            refusal="",
+            approved_by=None,
+            approved_at=None,
+        )
+        _require(moved, job, _("Only a draft can be submitted."))
+        audit(by, action="submit", subject=_subject(job), reach=reach, approval="not needed" if small else "needed")
+
+
+def approve(job: SendJob, *, by: AbstractBaseUser) -> None:
+    """Agree to a submitted job. Raises ``Refused`` for one's own job: approval takes a second person."""
+    if job.created_by_id == by.pk:
+        raise Refused(_("Your own job has to be approved by somebody else."), code="own_job")
+    previews.check(job)
+    with transaction.atomic():
+        moved = _move(job, frm={State.SUBMITTED}, to=State.SCHEDULED, approved_by=by, approved_at=Now())
+        _require(moved, job, _("Only a job that waits for approval can be approved."))
+        audit(by, action="approve", subject=_subject(job))
+
+
+def refuse(job: SendJob, *, by: AbstractBaseUser, reason: str) -> None:
+    """Send a submitted job back to its composer, with the reason."""
+    if not reason.strip():
+        raise Refused(_("Say why, so that the composer can mend it."), fields={"reason": _("required")})
+    with transaction.atomic():
+        _require(
+            _move(job, frm={State.SUBMITTED}, to=State.DRAFT, refusal=reason.strip()[:400]),
+            job,
+            _("Only a job that waits for approval can be refused."),
+        )
+        audit(by, action="refuse", subject=_subject(job), reason=reason.strip()[:400])
+
+
+def reopen(job: SendJob, *, by: AbstractBaseUser) -> None:
+    """Take a submitted or scheduled job back to draft, so that it can be changed: it has to be approved again."""
+    with transaction.atomic():
+        moved = _move(job, frm={State.SUBMITTED, State.SCHEDULED}, to=State.DRAFT, approved_by=None, approved_at=None)
+        _require(moved, job, _("Only a job that has not started can be taken back."))
+        audit(by, action="reopen", subject=_subject(job))
+
+
+def start(job: SendJob, *, by: AbstractBaseUser | None = None) -> None:
+    """Begin to send a scheduled job now; from here on its audience is frozen."""
+    with transaction.atomic():
+        newest = Subscriber.objects.filter(mini_program_id=job.mini_program_id).aggregate(newest=Max("pk"))["newest"]
+        moved = _move(job, frm={State.SCHEDULED}, to=State.RUNNING, started_at=Now(), fanout_upto=newest or 0)
+        _require(moved, job, _("Only an approved job can be started."))
+        audit(by, action="start", subject=_subject(job))
+
+
+def start_due() -> int:
+    """Start every scheduled job whose time has come; returns how many."""
+    started = 0
+    for job in SendJob.objects.filter(state=State.SCHEDULED, starts_at__lte=Now()).order_by("starts_at"):
+        try:
+            start(job)
+        except Refused:
+            continue
+        started += 1
+    return started
+
+
+def pause(job: SendJob, *, by: AbstractBaseUser) -> None:
+    """Stand still; at most the wave that is leaving still leaves."""
+    with transaction.atomic():
+        moved = _move(job, frm={State.RUNNING}, to=State.PAUSED, pause_reason=SendJob.PauseReason.OPERATOR)
+        _require(moved, job, _("Only a running job can be paused."))
+        audit(by, action="pause", subject=_subject(job))
+
+
+def pause_all(
+    *,
+    reason: SendJob.PauseReason,
+    detail: str,
+    mini_program: MiniProgram | None = None,
+    template: MessageTemplate | None = None,
+    job_ids: Collection[int] = (),
+) -> int:
+    """The engine stops the running jobs of a mini-program, of a template, or these; returns how many stopped."""
+    whom = Q(pk__in=job_ids)
+    if mini_program:
+        whom |= Q(mini_program=mini_program)
+    if template:
+        whom |= Q(template=template)
+    with transaction.atomic():
+        running = list(SendJob.objects.select_for_update().filter(whom, state=State.RUNNING).order_by("pk"))
+        for job in running:
+            audit(None, action="pause", subject=_subject(job), reason=str(reason), detail=detail)
+        return SendJob.objects.filter(pk__in=[job.pk for job in running], state=State.RUNNING).update(
+            state=State.PAUSED, pause_reason=reason, pause_detail=detail[:400]
+        )
+
+
+def resume(job: SendJob, *, by: AbstractBaseUser) -> None:
+    """Go on."""
+    with transaction.atomic():
+        _require(_move(job, frm={State.PAUSED}, to=State.RUNNING), job, _("Only a paused job can go on."))
+        audit(by, action="resume", subject=_subject(job))
+
+
+def cancel(job: SendJob, *, by: AbstractBaseUser) -> None:
+    """Stop for good. Who has not been sent to yet gets nothing; what has left stays in the log."""
+    with transaction.atomic():
+        _require(_move(job, frm=SendJob.CANCELLABLE, to=State.CANCELLED), job, _("This job is over."))
+        audit(by, action="cancel", subject=_subject(job))
+
+
+def close_cancelled(job: SendJob) -> bool:
+    """The engine has cleared away what a cancelled job had waiting: it has ended."""
+    return SendJob.objects.filter(pk=job.pk, state=State.CANCELLED, ended_at__isnull=True).update(ended_at=Now()) == 1
+
+
+def finish(job: SendJob) -> bool:
+    """The engine found nothing left to do; False when the job is not running any more."""
+    return _move(job, frm={State.RUNNING}, to=State.FINISHED, ended_at=Now())
+
+
+def freeze_step(job: SendJob, *, after: int, reached: int, people: int, done: bool) -> bool:
+    """Note how far the fan-out got: ``people`` more are in, up to subscriber ``reached``.
+
+    False when another worker took this step, or the job does not run any more: the caller must roll back.
+    """
+    changes: dict[str, Any] = {"fanout_after": reached, "audience_size": job.audience_size + people}
+    if done:
+        changes["fanned_out_at"] = Now()
+    step = SendJob.objects.filter(pk=job.pk, state=State.RUNNING, fanout_after=after, fanned_out_at__isnull=True)
+    if step.update(**changes) != 1:
+        return False
+    job.fanout_after, job.audience_size = reached, job.audience_size + people
+    return True
+
+
+def _move(job: SendJob, *, frm: Collection[str], to: SendJob.State, **changes: Any) -> bool:
+    if to != State.PAUSED:
+        changes = {"pause_reason": "", "pause_detail": "", **changes}
+    return SendJob.objects.filter(pk=job.pk, state__in=frm).update(state=to, **changes) == 1
+
+
+def _require(moved: bool, job: SendJob, otherwise: str) -> None:
+    if not moved:
+        raise Refused(otherwise, code="wrong_state")
+    job.refresh_from_db()
+
+
+def _subject(job: SendJob) -> str:
+    return f"job {job.pk}"
