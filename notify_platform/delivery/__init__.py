@@ -1,0 +1,1 @@
+"""From a running job to one message per person: fan-out, gates, claims, engine, settlement."""

@@ -1,0 +1,244 @@
+"""Writing outcomes: what WeChat answered, what its sent events say later, and what nobody ever says.
+
+With ``claims`` the only writer of ``Delivery.state``. A wave is settled in one transaction of set-based statements;
+what follows for jobs, templates and pace comes after it.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from notify_platform.core.bulk import update_from_values
+from notify_platform.core.clock import database_now
+from notify_platform.core.errors import Refused
+from notify_platform.delivery import pacing
+from notify_platform.delivery.claims import Message
+from notify_platform.delivery.models import Delivery, Reason
+from notify_platform.jobs import jobs
+from notify_platform.jobs.models import SendJob
+from notify_platform.wechat.gateway import SendResult
+from notify_platform.wechat.outcomes import Becomes, GrantEffect, JobEffect, Outcome, Word
+from subscriptions.grants import ledger
+from subscriptions.people import people
+from templates_app import catalog
+from templates_app.models import MessageTemplate, MiniProgram
+
+State = Delivery.State
+# A job whose messages are refused for the same field this often stops: the rest would fail alike.
+STOP_AFTER = 20
+MINUTE_LIMIT_SECONDS = 60.0
+# The breaker: a wave of at least this many, at least half of it busy, makes everybody stand back.
+BREAKER_WAVE = 10
+BREAKER_SECONDS = 10.0
+CLOSE_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A message whose request is over."""
+
+    message: Message
+    result: SendResult
+
+
+def settle(mini_program: MiniProgram, *, token: uuid.UUID, landed: Sequence[Landed]) -> int:
+    """Write the outcomes of one claim's messages; returns how many rows were still ours to settle.
+
+    ``token`` is the claim's: a row the reaper called unknown is still ours, one another worker took is not.
+    """
+    now = database_now()
+    with transaction.atomic():
+        settled = set(
+            update_from_values(
+                Delivery,
+                columns=[
+                    "state", "grant", "attempts", "reason", "due_at", "settled_at", "lease_until",
+                    "msgid", "error_code", "error_field", "error_detail", "rid",
+                ],
+                rows=[_row(item, now=now) for item in landed],
+                only_if="t.state IN ('sending', 'unknown') AND t.claim_token = %s",
+                params=[Delivery._meta.get_field("claim_token").get_db_prep_value(token, connection)],
+            )
+        )  # fmt: skip
+        ours = [item for item in landed if item.message.delivery_id in settled]
+        _settle_grants(ours, now=now)
+    _follow(mini_program, ours)
+    return len(ours)
+
+
+def _row(item: Landed, *, now: datetime) -> tuple[Any, ...]:
+    message, result = item.message, item.result
+    outcome = result.outcome
+    state, reason, due_at = _becomes(item, now=now)
+    holds = state in Delivery.HOLDS_GRANT
+    final = state in {State.ACCEPTED, State.FAILED}
+    return (
+        message.delivery_id,
+        state,
+        message.grant_id if holds else None,
+        message.attempts + (1 if outcome.counts_attempt else 0),
+        reason,
+        due_at,
+        now if final else None,
+        None,
+        result.msgid,
+        result.code or None,
+        result.field,
+        "" if outcome.becomes is Becomes.ACCEPTED else result.detail,
+        result.rid,
+    )
+
+
+def _becomes(item: Landed, *, now: datetime) -> tuple[State, str, datetime]:
+    outcome = item.result.outcome
+    if outcome.becomes is Becomes.RETRY:
+        delay = outcome.retry_after(retries_used=item.message.attempts)
+        if delay is None:
+            return State.FAILED, "", now
+        # Jitter: a batch that failed together must not come back together.
+        return State.WAITING, Reason.RETRY, now + timedelta(seconds=delay * random.uniform(1.0, 1.5))  # noqa: S311
+    return State(outcome.becomes.value), "", now
+
+
+def _settle_grants(ours: Sequence[Landed], *, now: datetime) -> None:
+    by_effect: dict[GrantEffect, list[Message]] = defaultdict(list)
+    for item in ours:
+        by_effect[item.result.outcome.grant].append(item.message)
+    ledger.spend(_grants(by_effect[GrantEffect.SPEND]))
+    ledger.give_back(_grants(by_effect[GrantEffect.GIVE_BACK]))
+    _revoke(by_effect[GrantEffect.REVOKE])
+
+
+def _grants(messages: Iterable[Message]) -> list[int]:
+    return [message.grant_id for message in messages if message.grant_id]
+
+
+def _revoke(messages: Sequence[Message]) -> None:
+    left_at = dict(
+        Delivery.objects.filter(pk__in=[message.delivery_id for message in messages]).values_list("pk", "armed_at")
+    )
+    by_template: dict[int, list[Message]] = defaultdict(list)
+    for message in messages:
+        by_template[message.template_id].append(message)
+    for template in MessageTemplate.objects.filter(pk__in=by_template):
+        refused = [
+            (message.subscriber_id, message.grant_id or 0, left_at[message.delivery_id])
+            for message in by_template[template.pk]
+        ]
+        ledger.revoke_refused(template=template, refused=refused)
+
+
+# --- what follows for jobs, templates and pace ---------------------------------------------------------------------
+
+
+def _follow(mini_program: MiniProgram, ours: Sequence[Landed]) -> None:
+    people.mark_unreachable([item.message.subscriber_id for item in ours if item.result.outcome.word is Word.BAD_USER])
+    by_effect: dict[JobEffect, list[Landed]] = defaultdict(list)
+    for item in ours:
+        by_effect[item.result.outcome.job_effect(retries_used=item.message.attempts)].append(item)
+    for effect, items in by_effect.items():
+        _EFFECTS[effect](mini_program, items)
+    busy = sum(item.result.outcome.word in {Word.BUSY, Word.NOT_SENT, Word.UNKNOWN} for item in ours)
+    if len(ours) >= BREAKER_WAVE and busy * 2 >= len(ours):
+        pacing.hold(pacing.pace_of(mini_program), seconds=BREAKER_SECONDS)
+
+
+def _nothing(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
+    """Most outcomes concern nobody else."""
+
+
+def _slow_down(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
+    pacing.hold(pacing.pace_of(mini_program), seconds=MINUTE_LIMIT_SECONDS)
+
+
+def _pause_job(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
+    jobs.pause_all(
+        reason=SendJob.PauseReason.CONTENT,
+        detail=_sentence(items[0].result),
+        job_ids={item.message.job_id for item in items},
+    )
+
+
+def _stop_if_repeated(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
+    alike = Counter((item.message.job_id, item.result.code, item.result.field) for item in items)
+    for (job_id, code, field), _count in alike.items():
+        failed = Delivery.objects.filter(job=job_id, state=State.FAILED, error_code=code, error_field=field)
+        if len(failed.values_list("pk")[:STOP_AFTER]) == STOP_AFTER:
+            example = next(item.result for item in items if item.message.job_id == job_id and item.result.code == code)
+            jobs.pause_all(reason=SendJob.PauseReason.CONTENT, detail=_sentence(example), job_ids={job_id})
+
+
+def _pause_template(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
+    for template in MessageTemplate.objects.filter(pk__in={item.message.template_id for item in items}):
+        result = next(item.result for item in items if item.message.template_id == template.pk)
+        mark = catalog.mark_banned if result.outcome.word is Word.TEMPLATE_BANNED else catalog.mark_missing
+        mark(template)
+        jobs.pause_all(reason=SendJob.PauseReason.TEMPLATE, detail=_sentence(result), template=template)
+
+
+def _pause_app(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
+    pause_app(mini_program, outcome=items[0].result.outcome, code=items[0].result.code)
+
+
+_EFFECTS: dict[JobEffect, Callable[[MiniProgram, Sequence[Landed]], None]] = {
+    JobEffect.NONE: _nothing,
+    JobEffect.SLOW_DOWN: _slow_down,
+    JobEffect.PAUSE_JOB: _pause_job,
+    JobEffect.STOP_IF_REPEATED: _stop_if_repeated,
+    JobEffect.PAUSE_TEMPLATE: _pause_template,
+    JobEffect.PAUSE_APP: _pause_app,
+}
+
+
+def pause_app(mini_program: MiniProgram, *, outcome: Outcome, code: int | None) -> int:
+    """Stop every running job of a mini-program for what WeChat said; returns how many stopped."""
+    limit = outcome.word is Word.DAILY_LIMIT
+    reason = SendJob.PauseReason.DAILY_LIMIT if limit else SendJob.PauseReason.ACCOUNT
+    detail = f"{outcome.meaning} {outcome.next_step} ({code})"
+    return jobs.pause_all(reason=reason, detail=detail, mini_program=mini_program)
+
+
+def _sentence(result: SendResult) -> str:
+    field = f" [{result.field}]" if result.field else ""
+    return f"{result.outcome.meaning}{field} {result.outcome.next_step} ({result.code})"
+
+
+# --- unknown results -----------------------------------------------------------------------------------------------
+
+
+def close_unknown(mini_program: MiniProgram) -> int:
+    """Close unknown rows nobody has spoken for in time: they count as sent, their consent as spent.
+
+    They stay ``unknown`` (a late sent event may still say what became of them). One batch a call; returns the count.
+    """
+    deadline = Now() - timedelta(minutes=mini_program.unknown_after_minutes)
+    open_rows = Delivery.objects.filter(
+        mini_program=mini_program, state=State.UNKNOWN, settled_at__isnull=True, armed_at__lte=deadline
+    )
+    with transaction.atomic():
+        rows = list(open_rows.select_for_update(skip_locked=True).values_list("pk", "grant_id")[:CLOSE_BATCH])
+        closed = open_rows.filter(pk__in=[pk for pk, _grant in rows]).update(settled_at=Now())
+        ledger.spend([grant_id for _pk, grant_id in rows if grant_id])
+    return closed
+
+
+def resolve_unknown(delivery: Delivery, *, sent: bool) -> None:
+    """An operator says what became of an unknown message. Raises ``Refused`` when it is not unknown any more."""
+    state, grant_id = (State.ACCEPTED, delivery.grant_id) if sent else (State.FAILED, None)
+    with transaction.atomic():
+        moved = Delivery.objects.filter(pk=delivery.pk, state=State.UNKNOWN).update(
+            state=state, grant_id=grant_id, settled_at=Now()
+        )
+        if not moved:
+            raise Refused("The result of this message is known by now.", code="wrong_state")
+        settle_grant = ledger.spend if sent else ledger.give_back
+        settle_grant([delivery.grant_id] if delivery.grant_id else [])
