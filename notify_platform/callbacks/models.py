@@ -1,0 +1,48 @@
+"""The inbox: what WeChat pushed, raw."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from templates_app.models import MiniProgram
+
+
+class CallbackEvent(models.Model):
+    """One verified push. The view inserts, ``callbacks.inbox`` is the only writer of ``state``."""
+
+    class State(models.TextChoices):
+        """Whether it has had its effect."""
+
+        PENDING = "pending", _("waiting to be handled")
+        HANDLED = "handled", _("handled")
+        UNMATCHED = "unmatched", _("no message fits")
+        IGNORED = "ignored", _("not ours")
+        FAILED = "failed", _("failed")
+
+    mini_program = models.ForeignKey(
+        MiniProgram, on_delete=models.PROTECT, related_name="callbacks", verbose_name=_("mini-program")
+    )
+    # WeChat gives pushes no id and repeats them: the digest of what identifies one (see callbacks.pushes.identity).
+    identity = models.CharField(_("identity"), max_length=64)
+    event = models.CharField(_("event"), max_length=60, blank=True)
+    body = models.JSONField(_("content"), default=dict)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.PENDING)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    due_at = models.DateTimeField(_("due"))
+    error = models.CharField(_("error"), max_length=300, blank=True)
+    received_at = models.DateTimeField(_("received"), auto_now_add=True)
+    handled_at = models.DateTimeField(_("handled"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("callback")
+        verbose_name_plural = _("callbacks")
+        constraints = [models.UniqueConstraint(fields=["mini_program", "identity"], name="callback_stored_once")]
+        indexes = [
+            # The inbox: what is waiting.
+            models.Index(fields=["due_at", "id"], name="callback_due", condition=Q(state="pending")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.pk}"

@@ -1,0 +1,1 @@
+"""Template sync: what WeChat has, mirrored here; never deletes."""
