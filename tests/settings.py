@@ -13,8 +13,8 @@ os.environ.setdefault(
     "DATABASE_URL", "sqlite:///" + os.path.join(os.path.dirname(__file__), "..", "var", "test.sqlite3")
 )
 
-from notify_platform.settings import *  # noqa: E402, F403
-from notify_platform.settings import DATABASES, VAR_DIR  # noqa: E402
+from notify_platform.settings import *  # noqa: F403
+from notify_platform.settings import DATABASES, VAR_DIR
 
 LANGUAGE_CODE = "en"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

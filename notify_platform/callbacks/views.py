@@ -10,6 +10,7 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from notify_platform.callbacks import inbox, pushes
+from notify_platform.wechat.signing import CallbackKeys
 from templates_app.models import MiniProgram
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def _query(request: HttpRequest) -> dict[str, str]:
     return {key: str(value) for key, value in request.GET.items()}
 
 
-def _keys(app_id: str) -> list[pushes.CallbackKeys]:
+def _keys(app_id: str) -> list[CallbackKeys]:
     mini_program = MiniProgram.objects.filter(app_id=app_id).first()
     return pushes.keyrings(mini_program) if mini_program else []
 

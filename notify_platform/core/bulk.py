@@ -24,10 +24,11 @@ def update_from_values(
     """
     if not rows:
         return []
-    fields: list[models.Field[Any, Any]] = [model._meta.get_field(name) for name in columns]  # type: ignore[misc]
+    fields = [_field(model, name) for name in columns]
     quote = connection.ops.quote_name
     assignments = ", ".join(
-        f"{quote(field.column)} = {_typed(field, f'v.column{number}')}" for number, field in enumerate(fields, start=2)
+        f"{quote(str(field.column))} = {_typed(field, f'v.column{number}')}"
+        for number, field in enumerate(fields, start=2)
     )
     placeholders = ", ".join(["(" + ", ".join(["%s"] * (len(fields) + 1)) + ")"] * len(rows))
     values = [
@@ -48,6 +49,13 @@ def update_from_values(
         return [row[0] for row in cursor.fetchall()]
 
 
+def _field(model: type[Model], name: str) -> models.Field[Any, Any]:
+    field = model._meta.get_field(name)
+    if not isinstance(field, models.Field):
+        raise TypeError(f"{model.__name__}.{name} has no column")
+    return field
+
+
 def _typed(field: models.Field[Any, Any], expression: str) -> str:
     # PostgreSQL takes an all-NULL column of VALUES for text; SQLite has no such types to mistake.
     if connection.vendor == "sqlite":
@@ -61,7 +69,7 @@ def insert_from_select(model: type[Model], *, columns: Sequence[str], rows: Quer
     Returns how many rows were inserted.
     """
     quote = connection.ops.quote_name
-    names = ", ".join(quote(model._meta.get_field(name).column) for name in columns)  # type: ignore[union-attr]
+    names = ", ".join(quote(str(_field(model, name).column)) for name in columns)
     select, params = rows.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(

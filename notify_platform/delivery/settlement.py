@@ -70,7 +70,7 @@ def settle(mini_program: MiniProgram, *, token: uuid.UUID, landed: Sequence[Land
             )
         )  # fmt: skip
         ours = [item for item in landed if item.message.delivery_id in settled]
-        _settle_grants(ours, now=now)
+        _settle_grants(ours)
     _follow(mini_program, ours)
     return len(ours)
 
@@ -109,7 +109,7 @@ def _becomes(item: Landed, *, now: datetime) -> tuple[State, str, datetime]:
     return State(outcome.becomes.value), "", now
 
 
-def _settle_grants(ours: Sequence[Landed], *, now: datetime) -> None:
+def _settle_grants(ours: Sequence[Landed]) -> None:
     by_effect: dict[GrantEffect, list[Message]] = defaultdict(list)
     for item in ours:
         by_effect[item.result.outcome.grant].append(item.message)
@@ -131,8 +131,9 @@ def _revoke(messages: Sequence[Message]) -> None:
         by_template[message.template_id].append(message)
     for template in MessageTemplate.objects.filter(pk__in=by_template):
         refused = [
-            (message.subscriber_id, message.grant_id or 0, left_at[message.delivery_id])
+            (message.subscriber_id, message.grant_id or 0, moment)
             for message in by_template[template.pk]
+            if (moment := left_at[message.delivery_id])
         ]
         ledger.revoke_refused(template=template, refused=refused)
 
