@@ -1,0 +1,254 @@
+"""The calls to WeChat's server API, and what their answers mean. Knows no tables and keeps no tokens."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from django.conf import settings
+
+from notify_platform.wechat.outcomes import (
+    NOT_SENT,
+    UNKNOWN,
+    Outcome,
+    Word,
+    outcome_of_code,
+    outcome_of_status,
+    outcome_of_token_call,
+)
+from notify_platform.wechat.transport import Reply, RequestsTransport, Transport, TransportFailure
+
+if TYPE_CHECKING:
+    from templates_app.models import MiniProgram
+
+SEND: Final = "/cgi-bin/message/subscribe/send"
+STABLE_TOKEN: Final = "/cgi-bin/stable_token"  # noqa: S105 - a path
+TEMPLATES: Final = "/wxaapi/newtmpl/gettemplate"
+LOGIN: Final = "/sns/jscode2session"
+
+DETAIL_CHARACTERS: Final = 200
+# WeChat's error code is a 32-bit number everywhere it is documented; a longer one is not WeChat's.
+CODE: Final = re.compile(r"-?[0-9]{1,9}")
+MSGID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
+RID: Final = re.compile(r"rid: ?([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8})")
+# WeChat cuts the text after 30 characters, so nothing behind ".val" is sure to be there (seen in practice).
+FIELD: Final = re.compile(r"data\.([a-z_]+[0-9]+)\.val")
+# Tokens, secrets, session keys and template ids are all longer than a rid (26) or an openid (28).
+LOOKS_SECRET: Final = re.compile(r"[0-9A-Za-z_%+/=-]{32,}")
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """What became of one message. ``code`` is WeChat's errcode, None when WeChat's own words never came.
+
+    ``msgid``: WeChat's id of the message, as text (it is longer than a float holds), often missing. ``field``: the key
+    WeChat complains about, e.g. ``thing1``. ``detail``: WeChat's errmsg or the failure, at most 200 characters.
+    """
+
+    outcome: Outcome
+    code: int | None
+    msgid: str = ""
+    rid: str = ""
+    field: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReply:
+    """An access token and for how many seconds it is still valid."""
+
+    token: str = field(repr=False)
+    expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who called wx.login. ``unionid`` is empty unless the mini-program is bound to an open-platform account."""
+
+    openid: str
+    unionid: str = ""
+
+
+class WeChatRefused(Exception):
+    """WeChat answered a call with an error code. ``outcome`` holds our word and the sentences for a person."""
+
+    def __init__(self, *, code: int, outcome: Outcome, detail: str) -> None:
+        """Store WeChat's errcode, its meaning, and its errmsg without secrets."""
+        super().__init__(f"{outcome.word} ({code}): {detail}")
+        self.code = code
+        self.outcome = outcome
+        self.detail = detail
+
+    @property
+    def word(self) -> Word:
+        """Our word for the refusal."""
+        return self.outcome.word
+
+
+class WeChatUnreachable(Exception):
+    """No answer from WeChat, or one that is not WeChat's. The text says which, without secrets."""
+
+
+class Gateway:
+    """WeChat's server API for one mini-program. Serves as many threads as its transport does."""
+
+    def __init__(self, *, app_id: str, base_url: str, transport: Transport) -> None:
+        """Take the transport over: closing the gateway closes it."""
+        self.app_id = app_id
+        self._base_url = base_url
+        self._transport = transport
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._transport.close()
+
+    def send(self, *, token: str, body: bytes) -> SendResult:
+        """Send one subscription message and return what became of it; never raises (WeChat's docs: sendMessage).
+
+        ``body``: the JSON of the call in raw UTF-8. There is no idempotency key, so whatever may have left and was not
+        answered in WeChat's own words is ``Word.UNKNOWN``.
+        """
+        params = {"access_token": token}
+        try:
+            reply = self._transport.exchange(method="POST", url=self._base_url + SEND, params=params, body=body)
+        except TransportFailure as failure:
+            return SendResult(UNKNOWN if failure.body_began else NOT_SENT, code=None, detail=str(failure))
+        return _send_result(reply, secret=token)
+
+    def stable_token(self, *, secret: str, force_refresh: bool = False) -> TokenReply:
+        """Ask for the access token (WeChat's docs: getStableAccessToken).
+
+        Without ``force_refresh`` every caller gets the same token until WeChat renews it. A forced one kills the old
+        token at once and is granted 20 times a day. Raises ``WeChatRefused`` and ``WeChatUnreachable``.
+        """
+        body = {
+            "grant_type": "client_credential",
+            "appid": self.app_id,
+            "secret": secret,
+            "force_refresh": force_refresh,
+        }
+        sent = json.dumps(body).encode()
+        reply = self._exchange(method="POST", path=STABLE_TOKEN, params={}, body=sent)
+        words = _words_or_refusal(reply, secret=secret, token_call=True)
+        token, expires_in = words.get("access_token"), words.get("expires_in")
+        if not (isinstance(token, str) and token and type(expires_in) is int and expires_in > 0):
+            raise WeChatUnreachable("the answer holds no access token")
+        return TokenReply(token=token, expires_in=expires_in)
+
+    def templates(self, *, token: str) -> list[dict[str, object]]:
+        """Return the rows of the account's own templates as WeChat gives them (WeChat's docs: getMessageTemplateList).
+
+        Raises ``WeChatRefused`` and ``WeChatUnreachable``; an answer without a list is no empty list.
+        """
+        reply = self._exchange(method="GET", path=TEMPLATES, params={"access_token": token}, body=None)
+        rows = _words_or_refusal(reply, secret=token).get("data")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise WeChatUnreachable("the answer holds no list of templates")
+        return rows
+
+    def login(self, *, secret: str, code: str) -> Login:
+        """Exchange the code of wx.login, good once within five minutes, for the person (WeChat's docs: code2Session).
+
+        The session key is dropped here. Raises ``WeChatRefused`` and ``WeChatUnreachable``.
+        """
+        params = {"appid": self.app_id, "secret": secret, "js_code": code, "grant_type": "authorization_code"}
+        reply = self._exchange(method="GET", path=LOGIN, params=params, body=None)
+        words = _words_or_refusal(reply, secret=secret)
+        openid, unionid = words.get("openid"), words.get("unionid")
+        if not (isinstance(openid, str) and openid):
+            raise WeChatUnreachable("the answer holds no openid")
+        return Login(openid=openid, unionid=unionid if isinstance(unionid, str) else "")
+
+    def _exchange(self, *, method: str, path: str, params: Mapping[str, str], body: bytes | None) -> Reply:
+        try:
+            return self._transport.exchange(method=method, url=self._base_url + path, params=params, body=body)
+        except TransportFailure as failure:
+            raise WeChatUnreachable(str(failure)) from failure
+
+
+def gateway_for(mini_program: MiniProgram, *, concurrency: int = 20) -> Gateway:
+    """Return a gateway for the mini-program, through its proxy; ``concurrency`` is the most connections it opens.
+
+    It keeps connections: use one for many calls, make it after a fork, and close it at the end.
+    """
+    base_url = settings.WECHAT_API_BASE_URL
+    transport = RequestsTransport(base_url=base_url, proxy_url=mini_program.proxy_url, concurrency=concurrency)
+    return Gateway(app_id=mini_program.app_id, base_url=base_url, transport=transport)
+
+
+def _send_result(reply: Reply, *, secret: str) -> SendResult:
+    words = _words(reply)
+    code = None if words is None else _code(words)
+    if words is None or code is None:
+        return SendResult(outcome_of_status(reply.status), code=None, detail=f"HTTP {reply.status}")
+    msgid = _msgid(words.get("msgid"))
+    if code == 0 and "errcode" not in words and not msgid:
+        # Only accepted messages have a msgid; without either of the two the answer says nothing about this one.
+        return SendResult(UNKNOWN, code=None, detail="neither errcode nor msgid")
+    if code == 0:
+        return SendResult(outcome_of_code(0), code=0, msgid=msgid)
+    errmsg = _errmsg(words)
+    rid, key = RID.search(errmsg), FIELD.search(errmsg)
+    return SendResult(
+        outcome_of_code(code),
+        code=code,
+        msgid=msgid,
+        rid=rid[1] if rid else "",
+        field=key[1] if key else "",
+        detail=_detail(errmsg, secret=secret),
+    )
+
+
+def _words_or_refusal(reply: Reply, *, secret: str, token_call: bool = False) -> dict[str, object]:
+    words = _words(reply)
+    code = None if words is None else _code(words)
+    if words is None or code is None:
+        raise WeChatUnreachable(f"HTTP {reply.status} without an answer of WeChat's")
+    if code:
+        outcome = outcome_of_token_call(code) if token_call else outcome_of_code(code)
+        raise WeChatRefused(code=code, outcome=outcome, detail=_detail(_errmsg(words), secret=secret))
+    return words
+
+
+def _words(reply: Reply) -> dict[str, object] | None:
+    """Return WeChat's own words, whatever the status and the content type say; None when the body holds none.
+
+    WeChat answers 200, so under any other status only an errcode shows that the words are not a proxy's.
+    """
+    try:
+        # Leniently: control characters inside texts are seen in practice.
+        words = json.loads(reply.body.decode("utf-8-sig", "replace"), strict=False)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(words, dict) or not (reply.status == 200 or "errcode" in words):
+        return None
+    return words
+
+
+def _code(words: Mapping[str, object]) -> int | None:
+    """Return the errcode: a number or its text; 0 when absent, as in the answers to token and login calls."""
+    given = words.get("errcode", 0)
+    if isinstance(given, bool) or not isinstance(given, int | str) or not CODE.fullmatch(str(given)):
+        return None
+    return int(given)
+
+
+def _errmsg(words: Mapping[str, object]) -> str:
+    errmsg = words.get("errmsg")
+    return errmsg if isinstance(errmsg, str) else ""
+
+
+def _msgid(given: object) -> str:
+    """Return the message id as text, empty for anything that cannot be one."""
+    if isinstance(given, bool) or not isinstance(given, int | str) or not MSGID.fullmatch(str(given)):
+        return ""
+    return "" if given == 0 else str(given)
+
+
+def _detail(errmsg: str, *, secret: str) -> str:
+    """Return WeChat's text on one line, short, and without anything that may be a secret."""
+    hidden = errmsg.replace(secret, "***") if secret else errmsg
+    return LOOKS_SECRET.sub("***", " ".join(hidden.split()))[:DETAIL_CHARACTERS]

@@ -1,0 +1,146 @@
+"""The engine against a WeChat of our own, over real HTTP."""
+
+from __future__ import annotations
+
+import pytest
+
+from notify_platform.delivery import fanout, pacing, upkeep
+from notify_platform.delivery.engine import Engine
+from notify_platform.delivery.models import Delivery
+from notify_platform.insights import books
+from notify_platform.jobs.models import SendJob
+from notify_platform.simulator.server import start_simulator
+from subscriptions.models import Grant
+from tests import factories, wechat_world
+
+pytestmark = pytest.mark.django_db
+State = Delivery.State
+SEND = "/cgi-bin/message/subscribe/send"
+
+
+@pytest.fixture
+def wechat(settings):
+    with start_simulator() as simulator:
+        settings.WECHAT_API_BASE_URL = simulator.url
+        yield simulator.control
+
+
+@pytest.fixture
+def engine(job, wechat, mini_program, people):
+    wechat_world.introduce(wechat, mini_program, people=people)
+    engine = Engine(mini_program)
+    yield engine
+    engine.close()
+
+
+def run(engine, *, seconds=5.0, stopping=lambda: False):
+    return engine.run_slice(seconds=seconds, stopping=stopping)
+
+
+def test_a_slice_sends_everything_due_and_the_books_agree_with_wechat(engine, wechat, mini_program, states):
+    assert run(engine) == 3
+    upkeep.tick()
+
+    assert states() == {State.ACCEPTED: 3}
+    assert sorted(Delivery.objects.values_list("msgid", flat=True)) == sorted(
+        row.msgid for row in wechat.deliveries(mini_program.app_id)
+    )
+    assert SendJob.objects.get().state == SendJob.State.FINISHED
+    assert books.check() == []
+
+
+def test_a_busy_wechat_is_tried_again_and_nothing_is_doubled(engine, wechat, states):
+    wechat.set_faults([{"endpoint": SEND, "action": "code", "code": -1, "limit": 3}])
+
+    run(engine)
+    assert states(reason="retry") == {State.WAITING: 3}
+    Delivery.objects.update(due_at=Delivery.objects.first().created_at)
+    run(engine)
+
+    assert states() == {State.ACCEPTED: 3}
+    assert wechat.counts().doubles == 0
+
+
+@pytest.mark.parametrize(
+    ("action", "counted"),
+    [("reset_after", 3), ("status_after", 3), ("reset_before", 0)],
+)
+def test_an_answer_that_never_comes_is_unknown_and_is_not_sent_again(engine, wechat, states, action, counted):
+    wechat.set_faults([{"endpoint": SEND, "action": action, "http_status": 502}])
+
+    run(engine)
+    run(engine)
+
+    assert states() == {State.UNKNOWN: 3}
+    assert wechat.counts().requests == 3
+    assert wechat.counts().counted == counted
+    assert set(Grant.objects.values_list("state", flat=True)) == {Grant.State.RESERVED}
+
+
+def test_an_expired_token_is_renewed_and_everybody_still_gets_one_card(engine, wechat, states):
+    run(engine, stopping=lambda: True)
+    engine._fetch_token(stale="")
+    wechat.change_settings(clock_shift_s=8000.0)
+
+    run(engine)
+    run(engine)
+
+    assert states() == {State.ACCEPTED: 3}
+    assert wechat.counts().counted == 3
+    assert set(wechat.counts().refused_by_code) == {42001}
+
+
+def test_a_wrong_secret_pauses_the_job_with_what_to_do(engine, wechat, mini_program, states):
+    wechat.setup(apps=[{"app_id": mini_program.app_id, "secret": "another", "original_id": "", "templates": []}])
+
+    assert run(engine) == 0
+
+    job = SendJob.objects.get()
+    assert (job.state, job.pause_reason) == (SendJob.State.PAUSED, "account")
+    assert "app secret" in job.pause_detail
+    assert states() == {State.WAITING: 3}
+
+
+def test_stopping_gives_back_what_has_not_left(engine, states):
+    engine.mini_program.pace_per_second = 1
+    engine.mini_program.save()
+    calls = iter([False, False, True, True, True])
+
+    run(engine, stopping=lambda: next(calls))
+
+    assert State.CLAIMED not in states()
+    assert State.SENDING not in states()
+    assert books.check() == []
+
+
+def test_a_held_pace_sends_nothing(engine, wechat, states):
+    pacing.hold(engine.pace, seconds=60)
+
+    assert run(engine, seconds=0.3) == 0
+    assert states() == {State.WAITING: 3}
+    assert wechat.counts().requests == 0
+
+
+def test_two_jobs_to_the_same_people_do_not_run_into_each_other(engine, wechat, template, people, mini_program, states):
+    factories.grants(template, to=people)
+    wechat.add_users(mini_program.app_id, [{"openid": p.openid, "balances": {template.wechat_id: 2}} for p in people])
+    second = factories.a_running_job(template)
+    fanout.step(second)
+
+    run(engine)
+    Delivery.objects.filter(state=State.WAITING).update(due_at=second.created_at)
+    run(engine)
+
+    assert states() == {State.ACCEPTED: 6}
+    assert 43108 not in wechat.counts().refused_by_code
+
+
+def test_a_refusal_tells_which_person_and_why(engine, wechat, mini_program, people, states):
+    wechat.turn_off(mini_program.app_id, people[0].openid, mini_program.templates.get().wechat_id)
+
+    run(engine)
+
+    row = Delivery.objects.get(state=State.FAILED)
+    assert (row.subscriber, row.error_code) == (people[0], 43101)
+    assert row.rid.count("-") == 2
+    assert Grant.objects.get(subscriber=people[0]).state == Grant.State.REVOKED
