@@ -138,17 +138,37 @@ TIME_ZONE = env.str("TIME_ZONE", default="Asia/Shanghai")
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 # Without a collected copy (demo, development, tests) the files are served from where they lie.
 WHITENOISE_USE_FINDERS = True
 
 # --- the desk ------------------------------------------------------------------------------------------------------
 
+# A green that white text can be read on.
+_PRIMARY = {
+    "50": "oklch(97.9% .021 166.113)",
+    "100": "oklch(95% .052 163.051)",
+    "200": "oklch(90.5% .093 164.15)",
+    "300": "oklch(84.5% .143 164.978)",
+    "400": "oklch(76.5% .177 163.223)",
+    "500": "oklch(69.6% .17 162.48)",
+    "600": "oklch(50.8% .118 165.612)",
+    "700": "oklch(43.2% .095 166.913)",
+    "800": "oklch(37.8% .077 168.94)",
+    "900": "oklch(31% .06 170)",
+    "950": "oklch(26.2% .051 172.552)",
+}
 UNFOLD = {
     "SITE_TITLE": _("Subscription messages"),
     "SITE_HEADER": _("Subscription messages"),
     "SITE_SYMBOL": "notifications_active",
+    "SITE_URL": None,
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "COLORS": {"primary": _PRIMARY},
+    "STYLES": ["notify_platform.console.desk.sidebar.stylesheet"],
+    "SIDEBAR": {"navigation": "notify_platform.console.desk.sidebar.navigation"},
+    "DASHBOARD_CALLBACK": "notify_platform.console.desk.front.dashboard",
 }
 
 # --- logs: codes and ids, never a secret, a token or a whole openid ------------------------------------------------

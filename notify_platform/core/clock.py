@@ -8,11 +8,11 @@ from django.db import connection
 
 
 def database_now() -> datetime:
-    """Return the database's clock: the start of the running statement, in UTC."""
+    """Return the database's clock, in UTC: on PostgreSQL the start of the running statement."""
+    if connection.vendor == "sqlite":
+        # SQLite has no clock but the host's, and no second host.
+        return datetime.now(UTC)
     with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.execute("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")
-            return datetime.fromisoformat(cursor.fetchone()[0]).replace(tzinfo=UTC)
         cursor.execute("SELECT statement_timestamp()")
         moment: datetime = cursor.fetchone()[0]
-        return moment.astimezone(UTC)
+    return moment.astimezone(UTC)

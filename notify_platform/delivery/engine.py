@@ -116,39 +116,34 @@ class Engine:
     # --- claim -----------------------------------------------------------------------------------------------------
 
     def _refill(self) -> None:
-        """Claim the next batch before the last one is used up, so that no slot is lost between them."""
-        per_second = self._pace_per_second()
-        batch = self._batch(per_second)
-        if len(self.ready) * 2 > batch or pacing.seconds_until_free(self.pace) > 2 * HORIZON_SECONDS:
+        """Claim the next batch while the last one is still leaving, so that no slot is lost between them."""
+        if self._is_stocked() or pacing.seconds_until_free(self.pace) > 4 * HORIZON_SECONDS:
             return
         for job in self._running_jobs():
-            room = batch - len(self.ready)
-            if room <= 0:
+            self._claim(job)
+            if self._is_stocked():
                 return
-            self._claim(job, room=room, per_second=per_second)
 
-    def _pace_per_second(self) -> int:
-        self.mini_program.refresh_from_db(fields=["pace_per_second"])
-        return self.mini_program.pace_per_second
+    def _is_stocked(self) -> bool:
+        """Whether what is claimed lasts for longer than one batch takes to claim."""
+        return bool(self.ready) and self.ready[-1].at > time.monotonic() + HORIZON_SECONDS
 
     def _running_jobs(self) -> list[SendJob]:
         running = SendJob.objects.filter(mini_program=self.mini_program, state=SendJob.State.RUNNING)
         return list(running.select_related("template", "mini_program").order_by("started_at", "pk"))
 
-    def _claim(self, job: SendJob, *, room: int, per_second: int) -> None:
-        slower = job.pace_per_second if job.pace_per_second and job.pace_per_second < per_second else None
-        job_pace = pacing.pace_of(job) if slower else None
-        if slower and job_pace:
-            if pacing.seconds_until_free(job_pace) > HORIZON_SECONDS:
-                return
-            room = min(room, self._batch(slower))
-        claim = claims.claim(job, limit=room, wordings=self.wordings)
+    def _claim(self, job: SendJob) -> None:
+        app_rate = job.mini_program.pace_per_second
+        rate = min(app_rate, job.pace_per_second or app_rate)
+        job_pace = pacing.pace_of(job) if rate < app_rate else None
+        if job_pace and pacing.seconds_until_free(job_pace) > HORIZON_SECONDS:
+            return
+        claim = claims.claim(job, limit=self._batch(rate), wordings=self.wordings)
         if not claim.messages:
             return
-        first = pacing.book(self.pace, count=len(claim.messages), per_second=per_second)
-        rate = slower or per_second
-        if slower and job_pace:
-            first = max(first, pacing.book(job_pace, count=len(claim.messages), per_second=slower))
+        first = pacing.book(self.pace, count=len(claim.messages), per_second=app_rate)
+        if job_pace:
+            first = max(first, pacing.book(job_pace, count=len(claim.messages), per_second=rate))
         start = time.monotonic() + first
         self.ready.extend(
             Slot(at=start + number / rate, token=claim.token, message=message)

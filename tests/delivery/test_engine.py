@@ -9,20 +9,12 @@ from notify_platform.delivery.engine import Engine
 from notify_platform.delivery.models import Delivery
 from notify_platform.insights import books
 from notify_platform.jobs.models import SendJob
-from notify_platform.simulator.server import start_simulator
 from subscriptions.models import Grant
 from tests import factories, wechat_world
 
 pytestmark = pytest.mark.django_db
 State = Delivery.State
 SEND = "/cgi-bin/message/subscribe/send"
-
-
-@pytest.fixture
-def wechat(settings):
-    with start_simulator() as simulator:
-        settings.WECHAT_API_BASE_URL = simulator.url
-        yield simulator.control
 
 
 @pytest.fixture

@@ -1,0 +1,59 @@
+"""The whole background work in one process, without django-q2."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, close_old_connections
+
+from notify_platform.callbacks import inbox
+from notify_platform.delivery import upkeep
+from notify_platform.delivery.crew import Crew
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.25
+AFTER_ERROR_SECONDS = 2.0
+
+
+class Command(BaseCommand):
+    help = (
+        "Send what is due, keep jobs moving and handle WeChat's callbacks, until stopped (SIGTERM or Ctrl-C: what is "
+        "under way is settled first). Several may run at once, on several hosts."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--until-idle", action="store_true", help="end when no job is running any more")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        crew = Crew(stopping=stop.is_set)
+        try:
+            while not stop.is_set():
+                more, idle = self._round(crew)
+                if idle and not more and options["until_idle"]:
+                    break
+                if not more:
+                    stop.wait(TICK_SECONDS)
+        finally:
+            stop.set()
+            crew.dismiss()
+
+    def _round(self, crew: Crew) -> tuple[bool, bool]:
+        """Look after everything once; return whether there is more to do at once, and whether all is done."""
+        close_old_connections()
+        try:
+            more = any([upkeep.tick(), inbox.handle_due() == inbox.BATCH])
+            return more, not crew.call() and upkeep.is_idle()
+        except DatabaseError:
+            logger.exception("the database did not answer; trying again")
+            time.sleep(AFTER_ERROR_SECONDS)
+            return False, False
