@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef
+from datetime import timedelta
+
+from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from notify_platform.delivery import claims, fanout, settlement
@@ -14,6 +17,9 @@ from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
 from subscriptions.grants import ledger
 from templates_app.models import MiniProgram
+
+# Retries come back within seconds; a row held longer waits for a clock, not for us.
+SOON = timedelta(minutes=1)
 
 
 def tick() -> bool:
@@ -44,20 +50,18 @@ def _finish() -> int:
 
 def mini_programs_with_work() -> list[MiniProgram]:
     """Return the mini-programs that have a message due this moment in a running job."""
-    due = Delivery.objects.filter(
-        job__state=SendJob.State.RUNNING,
-        job__mini_program=OuterRef("pk"),
-        state=Delivery.State.WAITING,
-        due_at__lte=Now(),
-    )
-    return list(MiniProgram.objects.filter(Exists(due)).order_by("pk"))
+    due = _due(until=Now())
+    return list(MiniProgram.objects.filter(pk__in=due.values("mini_program")).order_by("pk"))
 
 
 def is_idle() -> bool:
-    """Whether nothing is under way or can become due without somebody doing something.
-
-    Rows waiting for a later moment count as work; paused jobs do not.
-    """
-    moving = SendJob.objects.filter(state=SendJob.State.RUNNING).exists()
+    """Whether nothing is under way, and nothing in a running job becomes due within a minute."""
     in_flight = Delivery.objects.filter(state__in=Delivery.IN_FLIGHT).exists()
-    return not moving and not in_flight
+    freezing = SendJob.objects.filter(state=SendJob.State.RUNNING, fanned_out_at__isnull=True).exists()
+    return not in_flight and not freezing and not _due(until=Now() + SOON).exists()
+
+
+def _due(*, until: Combinable) -> QuerySet[SendJob]:
+    """Return the running jobs with a message waiting for a moment by ``until``: one index probe for each job."""
+    waiting = Delivery.objects.filter(job=OuterRef("pk"), state=Delivery.State.WAITING, due_at__lte=until)
+    return SendJob.objects.filter(Exists(waiting), state=SendJob.State.RUNNING)

@@ -9,15 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING, TypeAlias
 
 from django.db.models import Count, Exists, F, OuterRef, Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from notify_platform.delivery.models import Delivery
 from notify_platform.insights import funnels
 from notify_platform.jobs.models import SendJob
 from subscriptions.models import Grant
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+Sentence: TypeAlias = "str | _StrPromise"
 State = Delivery.State
 # A unit is checked when it is claimed; its message leaves within the lease of the claim.
 CLAIM_TOLERANCE = timedelta(minutes=1)
@@ -35,7 +41,7 @@ class Breach:
 
 def check() -> list[Breach]:
     """Ask every question; an empty list means the books add up."""
-    breaches = [Breach(name, sentence, count()) for name, sentence, count in QUESTIONS]
+    breaches = [Breach(name, str(sentence), count()) for name, sentence, count in QUESTIONS]
     return [breach for breach in breaches if breach.count]
 
 
@@ -93,19 +99,19 @@ def _leases_nobody_reaped() -> int:
     return Delivery.objects.filter(state__in=Delivery.IN_FLIGHT, lease_until__lt=Now() - REAPER_TOLERANCE).count()
 
 
-QUESTIONS: list[tuple[str, str, Callable[[], int]]] = [
-    ("1 one grant, one message", "grants are used by more than one message", _grants_used_twice),
-    ("1 a counted message names its grant", "messages name no grant", _grants_missing),
-    ("1 grant and message agree", "messages hold a grant in the wrong state", _grants_in_the_wrong_state),
-    ("1 a reserved grant has its message", "grants are reserved for no message", _reserved_for_nobody),
-    ("2 one in flight per person", "people have more than one message in flight", _two_in_flight),
-    ("4 leases lapse", "messages hold a lease that lapsed long ago: is a worker running?", _leases_nobody_reaped),
+QUESTIONS: list[tuple[str, Sentence, Callable[[], int]]] = [
+    ("1 one grant, one message", _("grants are used by more than one message"), _grants_used_twice),
+    ("1 a counted message names its grant", _("messages name no grant"), _grants_missing),
+    ("1 grant and message agree", _("messages hold a grant in the wrong state"), _grants_in_the_wrong_state),
+    ("1 a reserved grant has its message", _("grants are reserved for no message"), _reserved_for_nobody),
+    ("2 one in flight per person", _("people have more than one message in flight"), _two_in_flight),
+    ("4 leases lapse", _("messages hold a lease that lapsed long ago: is a worker running?"), _leases_nobody_reaped),
     (
         "6 consent fits its message",
-        "messages used the consent of another template or person",
+        _("messages used the consent of another template or person"),
         _of_another_template_or_person,
     ),
-    ("6 consent is used in time", "messages used a consent after its end", _used_after_expiry),
-    ("7 everybody is accounted for", "jobs lost or invented somebody", _unbalanced_jobs),
-    ("9 finished means finished", "finished jobs still have messages waiting", _finished_too_early),
+    ("6 consent is used in time", _("messages used a consent after its end"), _used_after_expiry),
+    ("7 everybody is accounted for", _("jobs lost or invented somebody"), _unbalanced_jobs),
+    ("9 finished means finished", _("finished jobs still have messages waiting"), _finished_too_early),
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from notify_platform.core.errors import Refused
 from subscriptions.grants.importing import import_consent
@@ -25,21 +26,27 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["file"].is_file():
-            raise CommandError(f"There is no file {options['file']}.")
+            raise CommandError(_("There is no file %(file)s.") % {"file": options["file"]})
         try:
             result = import_consent(
                 self._mini_program(options["app_id"]), path=options["file"], progress=self._show_progress
             )
         except Refused as refusal:
             raise CommandError(refusal.message) from refusal
-        self.stdout.write(self.style.SUCCESS(f"{result.lines} lines read, {result.units} consents granted."))
+        self.stdout.write(
+            self.style.SUCCESS(
+                _("%(lines)d lines read, %(units)d consents granted.") % {"lines": result.lines, "units": result.units}
+            )
+        )
 
     def _show_progress(self, done: int) -> None:
         if done % 10_000 == 0:
-            self.stderr.write(f"{done} lines …")
+            self.stderr.write(_("%(done)d lines …") % {"done": done})
 
     def _mini_program(self, app_id: str | None) -> MiniProgram:
         found = MiniProgram.objects.filter(app_id=app_id) if app_id else MiniProgram.objects.all()
         if len(found) != 1:
-            raise CommandError("Say which mini-program with --app-id." if len(found) > 1 else "No such mini-program.")
+            raise CommandError(
+                _("Say which mini-program with --app-id.") if len(found) > 1 else _("There is no such mini-program.")
+            )
         return found[0]

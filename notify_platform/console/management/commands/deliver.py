@@ -29,7 +29,9 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--until-idle", action="store_true", help="end when no job is running any more")
+        parser.add_argument(
+            "--until-idle", action="store_true", help="end when nothing is due any more, now or within a minute"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()

@@ -13,11 +13,13 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from notify_platform.console.demo import cast as casting
 from notify_platform.console.demo import stage, story
 from notify_platform.delivery.models import Delivery, Reason
 from notify_platform.insights.funnels import JobFunnel
+from notify_platform.jobs.models import SendJob
 from notify_platform.simulator.control import SimulatorControl
 from templates_app.models import MiniProgram
 
@@ -41,7 +43,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["subscribers"] < 100 or not 1 <= options["pace"] <= 2000:
-            raise CommandError("The demo needs at least 100 subscribers and a pace from 1 to 2000.")
+            raise CommandError(_("The demo needs at least 100 subscribers and a pace from 1 to 2000."))
         if not stage.is_prepared():
             environment = stage.environment(settings.BASE_DIR, port=options["port"])
             os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606 - ourselves, prepared
@@ -49,23 +51,23 @@ class Command(BaseCommand):
         try:
             self._play(options)
         except KeyboardInterrupt:
-            self.stdout.write("\nStopped.")
+            self._say("\n" + _("Stopped."))
         except RuntimeError as error:
-            raise CommandError(f"The demo broke down: {error}.") from error
+            raise CommandError(_("The demo broke down: %(error)s.") % {"error": error}) from error
 
     def _play(self, options: dict[str, Any]) -> None:
         began = time.monotonic()
-        self._say("Preparing the database …")
+        self._say(_("Preparing the database …"))
         call_command("migrate", verbosity=0)
         if MiniProgram.objects.exists() or User.objects.exists():
-            raise CommandError("DATABASE_URL names a database that is in use; the demo wants an empty one.")
+            raise CommandError(_("DATABASE_URL names a database that is in use; the demo wants an empty one."))
         cast = casting.build(subscribers=options["subscribers"], pace=options["pace"])
         with stage.Stage(settings.BASE_DIR) as theatre:
             control = self._open(theatre, cast)
-            self._say(f"On stage after {time.monotonic() - began:.0f} s. The campaign starts.")
+            self._say(_("On stage after %(seconds)d s. The campaign starts.") % {"seconds": time.monotonic() - began})
             job = story.run_campaign(cast)
             funnel = story.follow(job, show=self._show_progress, look_after=lambda: self._look_after(theatre))
-            self._say(f"\nSent in {self._seconds(job):.0f} s. Waiting for WeChat's last word …")
+            self._say("\n" + _("Sent in %(seconds)d s. Waiting for WeChat's last word …") % {"seconds": _duration(job)})
             story.wait_for_the_last_word(control, look_after=lambda: self._look_after(theatre))
             reckoning = story.reckon(control, cast, job)
             self._show_funnel(reckoning, asked=funnel.audience)
@@ -87,28 +89,30 @@ class Command(BaseCommand):
 
     def _look_after(self, theatre: stage.Stage) -> None:
         for name in theatre.look_after():
-            self._say(f"\n{name} has fallen; it is started again. What it had under way settles within minutes.")
+            self._say(
+                "\n"
+                + _("%(name)s has fallen; it is started again. What it had under way settles within minutes.")
+                % {"name": name}
+            )
 
     def _wait_for(self, url: str, theatre: stage.Stage) -> None:
         ends_at = time.monotonic() + START_SECONDS
         while not stage.listens(url):
             self._look_after(theatre)
             if time.monotonic() > ends_at:
-                raise RuntimeError(f"nobody listens at {url}")
+                raise RuntimeError(_("nobody listens at %(url)s") % {"url": url})
             time.sleep(0.1)
-
-    def _seconds(self, job: story.SendJob) -> float:
-        if job.started_at is None or job.ended_at is None:
-            return 0.0
-        return (job.ended_at - job.started_at).total_seconds()
 
     def _show_progress(self, funnel: JobFunnel) -> None:
         done = funnel.audience - funnel.left
         share = done / funnel.audience if funnel.audience else 0.0
         bar = "█" * round(share * BAR_WIDTH)
-        line = (
-            f"{bar:░<{BAR_WIDTH}} {share:4.0%}  {done}/{funnel.audience} people, {funnel.accepted} accepted by WeChat"
-        )
+        numbers = _("%(done)d of %(all)d people, %(accepted)d accepted by WeChat") % {
+            "done": done,
+            "all": funnel.audience,
+            "accepted": funnel.accepted,
+        }
+        line = f"{bar:░<{BAR_WIDTH}} {share:4.0%}  {numbers}"
         if self.stdout.isatty():
             self.stdout.write(f"\r{line}", ending="")
             self.stdout.flush()
@@ -118,15 +122,18 @@ class Command(BaseCommand):
     def _show_funnel(self, reckoning: story.Reckoning, *, asked: int) -> None:
         funnel, wechat = reckoning.funnel, reckoning.wechat
         rows: list[tuple[str, int]] = [
-            ("audience", asked),
-            *((f"  not sent: {Reason(reason).label}", count) for reason, count in funnel.not_sent.most_common()),
-            ("  refused by WeChat", funnel.count(State.FAILED)),
-            ("  result unknown", funnel.count(State.UNKNOWN)),
-            ("accepted by WeChat", funnel.accepted),
-            ("delivered (sent event)", funnel.count(State.DELIVERED)),
-            ("counted at WeChat's side", wechat.counted),
-            ("requests that reached WeChat", wechat.requests),
-            ("counted twice at WeChat's side", wechat.doubles),
+            (_("audience"), asked),
+            *(
+                ("  " + _("not sent: %(reason)s") % {"reason": Reason(reason).label}, count)
+                for reason, count in funnel.not_sent.most_common()
+            ),
+            ("  " + _("refused by WeChat"), funnel.count(State.FAILED)),
+            ("  " + _("result unknown"), funnel.count(State.UNKNOWN)),
+            (_("accepted by WeChat"), funnel.accepted),
+            (_("delivered (sent event)"), funnel.count(State.DELIVERED)),
+            (_("counted at WeChat's side"), wechat.counted),
+            (_("requests that reached WeChat"), wechat.requests),
+            (_("counted twice at WeChat's side"), wechat.doubles),
         ]
         for label, count in rows:
             self._say(f"{count:>8,}  {label}")
@@ -135,16 +142,18 @@ class Command(BaseCommand):
         for breach in reckoning.breaches:
             self.stdout.write(self.style.ERROR(f"✗ {breach.invariant}: {breach.count} {breach.sentence}"))
         if reckoning.breaches:
-            raise CommandError("The books do not add up.")
-        self._say(self.style.SUCCESS("✓ The books add up, ours and WeChat's."))
+            raise CommandError(_("The books do not add up."))
+        self._say(self.style.SUCCESS(_("✓ The books add up, ours and WeChat's.")))
 
     def _stay(self, theatre: stage.Stage, cast: casting.Cast) -> None:
-        self._say(
-            f"\nThe desk:  {settings.PUBLIC_URL}/admin/\n"
-            f"Accounts:  {cast.composer.username} (composes), {cast.approver.username} (approves), admin (everything)\n"
-            f"Password:  {cast.password}\n"
-            "Ctrl-C stops everything."
-        )
+        accounts = _("%(composer)s (composes), %(approver)s (approves), admin (everything)") % {
+            "composer": cast.composer.username,
+            "approver": cast.approver.username,
+        }
+        self._say("\n" + _("The desk:") + f"  {settings.PUBLIC_URL}/admin/")
+        self._say(_("Accounts:") + f"  {accounts}")
+        self._say(_("Password:") + f"  {cast.password}")
+        self._say(_("Ctrl-C stops everything."))
         while True:
             self._look_after(theatre)
             time.sleep(1)
@@ -152,3 +161,8 @@ class Command(BaseCommand):
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def _duration(job: SendJob) -> float:
+    """Return how many seconds a job ran."""
+    return (job.ended_at - job.started_at).total_seconds() if job.started_at and job.ended_at else 0.0

@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from notify_platform.insights import books
 
@@ -26,6 +27,9 @@ class Command(BaseCommand):
             for breach in breaches:
                 self.stdout.write(self.style.ERROR(f"✗ {breach.invariant}: {breach.count} {breach.sentence}"))
         if breaches:
-            raise CommandError(f"{len(breaches)} of {len(books.QUESTIONS)} invariants are broken.")
+            raise CommandError(
+                _("%(broken)d of %(all)d invariants are broken.")
+                % {"broken": len(breaches), "all": len(books.QUESTIONS)}
+            )
         if not options["json"]:
-            self.stdout.write(self.style.SUCCESS(f"✓ All {len(books.QUESTIONS)} invariants hold."))
+            self.stdout.write(self.style.SUCCESS(_("✓ All %(all)d invariants hold.") % {"all": len(books.QUESTIONS)}))

@@ -1,0 +1,66 @@
+"""Set-based writes, the same on both databases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from django.db.models import Value
+
+from notify_platform.core.bulk import insert_from_select, update_from_values
+from subscriptions.models import Audience, AudienceMember, Subscriber
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def people():
+    return factories.subscribers(factories.a_mini_program(), count=3)
+
+
+def test_every_row_gets_its_own_values_in_one_statement(people, django_assert_num_queries):
+    moment = datetime(2026, 11, 23, 6, 5, tzinfo=UTC)
+    rows = [(person.pk, f"昵称{number}", moment if number else None) for number, person in enumerate(people)]
+
+    with django_assert_num_queries(1):
+        changed = update_from_values(Subscriber, columns=["nickname", "last_visit_at"], rows=rows, only_if="1 = 1")
+
+    assert sorted(changed) == [person.pk for person in people]
+    values = Subscriber.objects.order_by("pk").values_list("nickname", "last_visit_at")
+    assert list(values) == [("昵称0", None), ("昵称1", moment), ("昵称2", moment)]
+
+
+def test_rows_that_fail_the_compare_are_left_alone_and_not_named(people):
+    Subscriber.objects.filter(pk=people[0].pk).update(region="浙江")
+
+    changed = update_from_values(
+        Subscriber,
+        columns=["nickname"],
+        rows=[(person.pk, "new") for person in people],
+        only_if="t.region = %s",
+        params=["浙江"],
+    )
+
+    assert changed == [people[0].pk]
+    assert Subscriber.objects.filter(nickname="new").count() == 1
+
+
+def test_a_column_of_nothing_but_nulls_is_no_puzzle(people):
+    update_from_values(Subscriber, columns=["last_visit_at"], rows=[(people[0].pk, None)], only_if="1 = 1")
+
+    assert Subscriber.objects.get(pk=people[0].pk).last_visit_at is None
+
+
+def test_no_rows_no_query(django_assert_num_queries, db):
+    with django_assert_num_queries(0):
+        assert update_from_values(Subscriber, columns=["nickname"], rows=[], only_if="1 = 1") == []
+
+
+def test_inserting_from_a_select_passes_over_what_is_there(people):
+    audience = Audience.objects.create(mini_program=people[0].mini_program, name="List", kind=Audience.Kind.LIST)
+    AudienceMember.objects.create(audience=audience, subscriber=people[0])
+    rows = Subscriber.objects.filter(pk__gt=0).values_list(Value(audience.pk), "pk")
+
+    assert insert_from_select(AudienceMember, columns=["audience", "subscriber"], rows=rows) == 2
+    assert AudienceMember.objects.count() == 3
