@@ -195,7 +195,7 @@ def test_a_value_is_written_as_its_field_wants_it(key: str, value: object, text:
         float("inf"),
         Decimal("1E+999999"),
         10**5000,
-        datetime(2026, 1, 1),  # noqa: DTZ001
+        datetime(2026, 1, 1),
         object(),
     ],
     ids=lambda value: type(value).__name__,
@@ -281,7 +281,7 @@ any_value = st.one_of(
     st.floats(),
     st.decimals(),
     st.dates(),
-    st.datetimes(timezones=st.sampled_from([UTC]), min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1)),  # noqa: DTZ001
+    st.datetimes(timezones=st.sampled_from([UTC]), min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1)),
     st.lists(st.text(), max_size=2),
 )
 
