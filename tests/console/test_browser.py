@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.urls import reverse
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -70,6 +71,8 @@ def page(
         tab.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         yield tab
         browser.close()
+        # Beside a running event loop this thread had connections of their own; nobody else would close them.
+        connections.close_all()
 
 
 def change_url(job: SendJob) -> str:

@@ -36,7 +36,7 @@ def entries(path: Path = CATALOGUE) -> list[polib.POEntry]:
     return list(polib.pofile(str(path)))
 
 
-def translations(entry: polib.POEntry) -> list[str]:
+def translations(entry: polib.POEntry | polib.MOEntry) -> list[str]:
     return list(entry.msgstr_plural.values()) if entry.msgid_plural else [entry.msgstr]
 
 
