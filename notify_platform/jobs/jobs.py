@@ -41,6 +41,7 @@ def submit(job: SendJob, *, by: AbstractBaseUser | None) -> None:
             frm={State.DRAFT},
             to=State.SCHEDULED if small else State.SUBMITTED,
             submitted_at=Now(),
+            submitted_by=by,
             refusal="",
             approved_by=None,
             approved_at=None,
@@ -50,9 +51,8 @@ def submit(job: SendJob, *, by: AbstractBaseUser | None) -> None:
 
 
 def approve(job: SendJob, *, by: AbstractBaseUser) -> None:
-    """Agree to a submitted job. Raises ``Refused`` for one's own job: approval takes a second person."""
-    if job.created_by_id == by.pk:
-        raise Refused(_("Your own job has to be approved by somebody else."), code="own_job")
+    """Agree to a submitted job. Raises ``Refused`` for a job one composed or submitted: it takes a second person."""
+    _require_second_person(job, by)
     previews.check(job)
     with transaction.atomic():
         moved = _move(job, frm={State.SUBMITTED}, to=State.SCHEDULED, approved_by=by, approved_at=Now())
@@ -61,7 +61,8 @@ def approve(job: SendJob, *, by: AbstractBaseUser) -> None:
 
 
 def refuse(job: SendJob, *, by: AbstractBaseUser, reason: str) -> None:
-    """Send a submitted job back to its composer, with the reason."""
+    """Send a submitted job back to its composer, with the reason. Raises ``Refused`` for one's own, as ``approve``."""
+    _require_second_person(job, by)
     if not reason.strip():
         raise Refused(_("Say why, so that the composer can mend it."), fields={"reason": _("required")})
     with transaction.atomic():
@@ -176,6 +177,11 @@ def _move(job: SendJob, *, frm: Collection[str], to: SendJob.State, **changes: A
     if to != State.PAUSED:
         changes = {"pause_reason": "", "pause_detail": "", **changes}
     return SendJob.objects.filter(pk=job.pk, state__in=frm).update(state=to, **changes) == 1
+
+
+def _require_second_person(job: SendJob, by: AbstractBaseUser) -> None:
+    if by.pk in {job.created_by_id, job.submitted_by_id}:
+        raise Refused(_("Your own job has to be approved by somebody else."), code="own_job")
 
 
 def _require(moved: bool, job: SendJob, otherwise: str) -> None:

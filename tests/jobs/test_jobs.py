@@ -78,6 +78,26 @@ def test_nobody_approves_a_job_of_their_own(draft, composer):
     assert (draft.state, draft.approved_by, trail()) == (State.SUBMITTED, None, ["submit"])
 
 
+def test_who_submitted_somebody_elses_job_does_not_approve_it(draft, approver):
+    jobs.submit(draft, by=approver)
+
+    with pytest.raises(Refused) as refused:
+        jobs.approve(draft, by=approver)
+
+    assert refused.value.code == "own_job"
+    assert SendJob.objects.get().state == State.SUBMITTED
+
+
+def test_nobody_refuses_a_job_of_their_own(draft, composer):
+    jobs.submit(draft, by=composer)
+
+    with pytest.raises(Refused) as refused:
+        jobs.refuse(draft, by=composer, reason="Changed my mind.")
+
+    assert refused.value.code == "own_job"
+    assert SendJob.objects.get().state == State.SUBMITTED
+
+
 def test_a_job_for_few_people_needs_no_second_person(mini_program, draft, composer):
     mini_program.approval_threshold = 1
     mini_program.save()
