@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from notify_platform.callbacks import pushes
@@ -51,11 +51,15 @@ def store(mini_program: MiniProgram, *, document: pushes.Document) -> None:
     )
 
 
+def due() -> QuerySet[CallbackEvent]:
+    """Return the pushes that wait to be handled, oldest first."""
+    return CallbackEvent.objects.filter(state=State.PENDING, due_at__lte=Now()).order_by("due_at", "id")
+
+
 def handle_due() -> int:
     """Handle the pushes that are due, one batch a call; returns how many were looked at."""
     with transaction.atomic():
-        due = CallbackEvent.objects.filter(state=State.PENDING, due_at__lte=Now()).order_by("due_at", "id")
-        batch = list(due.select_for_update(skip_locked=True, of=("self",)).select_related("mini_program")[:BATCH])
+        batch = list(due().select_for_update(skip_locked=True, of=("self",)).select_related("mini_program")[:BATCH])
         alike: dict[tuple[int, str], list[CallbackEvent]] = defaultdict(list)
         for push in batch:
             alike[push.mini_program_id, push.event].append(push)

@@ -1,0 +1,1 @@
+"""The operators' desk: the admin site and its commands."""
