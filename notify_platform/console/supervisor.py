@@ -59,7 +59,7 @@ class Supervisor:
         if self.cluster.poll() is not None or due["frozen"]:
             logger.warning("the cluster %s; starting another", "is frozen" if due["frozen"] else "has ended")
             self._kill()
-            queue.give_the_queue_a_chance(self.node)
+            queue.clear_after_cluster(self.node)
             self.cluster = self._start()
         if self.ticks % PULSE_EVERY_TICKS == 0:
             queue.ring("pulse")

@@ -89,8 +89,9 @@ def beat(node: WorkerNode) -> None:
     WorkerNode.objects.filter(pk=node.pk).update(beat_at=Now())
 
 
-def give_the_queue_a_chance(node: WorkerNode) -> None:
-    """A fresh cluster has as long to answer as a healthy one."""
+def clear_after_cluster(node: WorkerNode) -> None:
+    """The node's cluster is dead: its drivers' places are free, and a fresh one has as long to answer as any."""
+    DriverLease.objects.filter(name__startswith=f"{node.pk}/").update(holder=None, until=Now())
     WorkerNode.objects.filter(pk=node.pk).update(pulse_at=Now())
 
 
