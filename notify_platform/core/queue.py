@@ -90,7 +90,11 @@ def beat(node: WorkerNode) -> None:
 
 
 def clear_after_cluster(node: WorkerNode) -> None:
-    """The node's cluster is dead: its drivers' places are free, and a fresh one has as long to answer as any."""
+    """The node's cluster is dead, and bells with it: its places are free, and a fresh one has as long to answer as any.
+
+    Which bells it had taken nobody knows, so all are taken down; what is still due rings again within a second.
+    """
+    Bell.objects.all().delete()
     DriverLease.objects.filter(name__startswith=f"{node.pk}/").update(holder=None, until=Now())
     WorkerNode.objects.filter(pk=node.pk).update(pulse_at=Now())
 
