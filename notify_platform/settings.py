@@ -22,6 +22,7 @@ SECRET_KEY = env.str("SECRET_KEY", default="")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 WSGI_APPLICATION = "notify_platform.wsgi.application"
 ROOT_URLCONF = "notify_platform.urls"
 
@@ -168,6 +169,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "COLORS": {"primary": _PRIMARY},
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "notify_platform.console.desk.sidebar.favicon"}],
     "STYLES": ["notify_platform.console.desk.sidebar.stylesheet"],
     "SIDEBAR": {"navigation": "notify_platform.console.desk.sidebar.navigation"},
     "DASHBOARD_CALLBACK": "notify_platform.console.desk.front.dashboard",

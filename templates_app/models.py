@@ -148,7 +148,7 @@ class MessageTemplate(models.Model):
     """One private template (我的模板): strict words that may be sent with a person's consent."""
 
     class Kind(models.TextChoices):
-        """How consent works. WeChat's ``type`` is 2 for one-time and 3 for long-term (wechat.md §4)."""
+        """How consent works. WeChat's ``type`` is 2 for one-time and 3 for long-term (WeChat's docs, gettemplate)."""
 
         ONE_TIME = "one_time", _("one-time")
         LONG_TERM = "long_term", _("long-term")
@@ -168,7 +168,7 @@ class MessageTemplate(models.Model):
     mini_program = models.ForeignKey(
         MiniProgram, on_delete=models.PROTECT, related_name="templates", verbose_name=_("mini-program")
     )
-    # 43 characters today; one official sample has 42, so length is never a reason to refuse (wechat.md §0).
+    # 43 characters today; one official sample has 42, so length is never a reason to refuse.
     wechat_id = models.CharField(_("template id"), max_length=64)
     title = models.CharField(_("title"), max_length=60)
     kind = models.CharField(_("kind"), max_length=20, choices=Kind, default=Kind.ONE_TIME)

@@ -18,6 +18,14 @@ from notify_platform.simulator.server import start_simulator
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    """A developer's proxy must not stand between a test and a server on this machine."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
 @pytest.fixture
 def wechat(settings) -> Iterator[SimulatorControl]:
     """A WeChat of our own, which the gateways of this process talk to."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class AuditEvent(models.Model):
     """One action of a person, append-only."""
 
-    at = models.DateTimeField(_("at"), auto_now_add=True, db_index=True)
+    at = models.DateTimeField(_("at"), auto_now_add=True)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("by")
     )
@@ -26,8 +26,10 @@ class AuditEvent(models.Model):
     class Meta:
         verbose_name = _("audit event")
         verbose_name_plural = _("audit trail")
-        # The trail of one subject, newest first.
-        indexes = [models.Index(fields=["subject", "-at"], name="audit_by_subject")]
+        indexes = [
+            # The trail of one subject, newest first.
+            models.Index(fields=["subject", "-at"], name="audit_by_subject"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.subject}"

@@ -1,7 +1,8 @@
 """Taking rows: claim → arm, or release; and the reaper for whoever died on the way.
 
-With ``settlement`` the only writer of ``Delivery.state``. One claim path for both databases: rows and persons are
-locked with SKIP LOCKED where the database has it, and by the IMMEDIATE transaction on SQLite.
+With ``settlement`` and ``reports`` the only writer of ``Delivery.state`` after the fan-out. One claim path for both
+databases: rows and persons are locked with SKIP LOCKED where there is such a thing, and by the IMMEDIATE transaction
+on SQLite.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Message:
     subscriber_id: int
     grant_id: int | None
     attempts: int
+    last_code: int | None
     openid: str
     body: bytes
 
@@ -92,9 +94,11 @@ def _lock(job: SendJob, *, limit: int) -> tuple[list[gates.Candidate], list[int]
     """Lock due rows, then their persons in id order; rows of persons with a message in flight come back as busy."""
     due = Delivery.objects.filter(job=job, state=State.WAITING, due_at__lte=Now()).order_by("due_at", "id")
     rows = list(
-        due.select_for_update(skip_locked=True).values_list("pk", "subscriber_id", "variant_id", "attempts")[:limit]
+        due.select_for_update(skip_locked=True).values_list(
+            "pk", "subscriber_id", "variant_id", "attempts", "error_code"
+        )[:limit]
     )
-    wanted = [subscriber_id for _pk, subscriber_id, _variant, _attempts in rows]
+    wanted = [row[1] for row in rows]
     persons = {
         person.pk: person
         for person in Subscriber.objects.filter(pk__in=wanted).order_by("pk").select_for_update(skip_locked=True)
@@ -106,8 +110,8 @@ def _lock(job: SendJob, *, limit: int) -> tuple[list[gates.Candidate], list[int]
     )
     free = [row for row in rows if row[1] in persons and row[1] not in in_flight]
     candidates = [
-        gates.Candidate(delivery_id=pk, variant_id=variant_id, attempts=attempts, subscriber=persons[subscriber_id])
-        for pk, subscriber_id, variant_id, attempts in free
+        gates.Candidate(pk, variant_id, attempts, last_code, persons[subscriber_id])
+        for pk, subscriber_id, variant_id, attempts, last_code in free
     ]
     return candidates, [row[0] for row in rows if row[1] in in_flight]
 
@@ -136,6 +140,7 @@ def _reserve(job: SendJob, verdicts: gates.Verdicts, *, wordings: Wordings) -> l
             subscriber_id=candidate.subscriber.pk,
             grant_id=grants.get(candidate.subscriber.pk),
             attempts=candidate.attempts,
+            last_code=candidate.last_code,
             openid=candidate.subscriber.openid,
             body=bodies[candidate.delivery_id],
         )

@@ -28,6 +28,7 @@ class Candidate:
     delivery_id: int
     variant_id: int
     attempts: int
+    last_code: int | None
     subscriber: Subscriber
 
 

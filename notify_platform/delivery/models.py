@@ -30,11 +30,11 @@ class Reason(models.TextChoices):
 class Delivery(models.Model):
     """One message to one person: the delivery log AND the work queue.
 
-    ``fanout`` inserts; ``claims`` and ``settlement`` are the only writers of ``state``.
+    ``fanout`` inserts; ``claims``, ``settlement`` and ``reports`` are the only writers of ``state``.
     """
 
     class State(models.TextChoices):
-        """waiting → claimed → sending → accepted → delivered | undelivered, and the side roads of design §3."""
+        """waiting → claimed → sending → accepted → delivered | undelivered, and the side roads: docs/adr/0002."""
 
         WAITING = "waiting", _("waiting")
         CLAIMED = "claimed", _("about to be sent")

@@ -1,7 +1,7 @@
-"""Writing outcomes: what WeChat answered, what its sent events say later, and what nobody ever says.
+"""Writing outcomes: what WeChat answered, what nobody ever says, and what follows for jobs, templates and pace.
 
-With ``claims`` the only writer of ``Delivery.state``. A wave is settled in one transaction of set-based statements;
-what follows for jobs, templates and pace comes after it.
+With ``claims`` and ``reports`` the only writer of ``Delivery.state`` after the fan-out. A wave is settled in one
+transaction of set-based statements; what follows comes after it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from notify_platform.core.bulk import update_from_values
 from notify_platform.core.clock import database_now
@@ -26,7 +27,14 @@ from notify_platform.delivery.models import Delivery, Reason
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
 from notify_platform.wechat.gateway import SendResult
-from notify_platform.wechat.outcomes import Becomes, GrantEffect, JobEffect, Outcome, Word
+from notify_platform.wechat.outcomes import (
+    RETRYABLE_TOKEN_CODES,
+    Becomes,
+    GrantEffect,
+    JobEffect,
+    Outcome,
+    Word,
+)
 from subscriptions.grants import ledger
 from subscriptions.people import people
 from templates_app import catalog
@@ -48,6 +56,16 @@ class Landed:
 
     message: Message
     result: SendResult
+
+    @property
+    def retries_used(self) -> int:
+        """How many retries stand against this outcome.
+
+        A refused token is no fault of the message: only a second refusal in a row, with a fresh token, counts.
+        """
+        if self.result.outcome.word is Word.TOKEN:
+            return int(self.message.last_code in RETRYABLE_TOKEN_CODES)
+        return self.message.attempts
 
 
 def settle(mini_program: MiniProgram, *, token: uuid.UUID, landed: Sequence[Landed]) -> int:
@@ -101,7 +119,7 @@ def _row(item: Landed, *, now: datetime) -> tuple[Any, ...]:
 def _becomes(item: Landed, *, now: datetime) -> tuple[State, str, datetime]:
     outcome = item.result.outcome
     if outcome.becomes is Becomes.RETRY:
-        delay = outcome.retry_after(retries_used=item.message.attempts)
+        delay = outcome.retry_after(retries_used=item.retries_used)
         if delay is None:
             return State.FAILED, "", now
         # Jitter: a batch that failed together must not come back together.
@@ -145,7 +163,7 @@ def _follow(mini_program: MiniProgram, ours: Sequence[Landed]) -> None:
     people.mark_unreachable([item.message.subscriber_id for item in ours if item.result.outcome.word is Word.BAD_USER])
     by_effect: dict[JobEffect, list[Landed]] = defaultdict(list)
     for item in ours:
-        by_effect[item.result.outcome.job_effect(retries_used=item.message.attempts)].append(item)
+        by_effect[item.result.outcome.job_effect(retries_used=item.retries_used)].append(item)
     for effect, items in by_effect.items():
         _EFFECTS[effect](mini_program, items)
     busy = sum(item.result.outcome.word in {Word.BUSY, Word.NOT_SENT, Word.UNKNOWN} for item in ours)
@@ -240,6 +258,6 @@ def resolve_unknown(delivery: Delivery, *, sent: bool) -> None:
             state=state, grant_id=grant_id, settled_at=Now()
         )
         if not moved:
-            raise Refused("The result of this message is known by now.", code="wrong_state")
+            raise Refused(_("The result of this message is known by now."), code="wrong_state")
         settle_grant = ledger.spend if sent else ledger.give_back
         settle_grant([delivery.grant_id] if delivery.grant_id else [])

@@ -146,6 +146,7 @@ class SendJob(models.Model):
                 name="job_due",
                 condition=Q(state__in=["scheduled", "running"]) | Q(state="cancelled", ended_at__isnull=True),
             ),
+            # The list of one mini-program's jobs, newest first.
             models.Index(fields=["mini_program", "-id"], name="job_list"),
         ]
 

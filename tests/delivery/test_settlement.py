@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from datetime import timedelta
 
@@ -81,12 +82,7 @@ def test_what_surely_did_not_count_waits_for_another_try(armed, settle, states, 
 
 
 def test_tries_run_out(armed, settle, states):
-    tired = [
-        message.__class__(**{f: getattr(message, f) for f in message.__slots__} | {"attempts": 3})
-        for message in armed.messages
-    ]
-
-    settle(claims.Claim(armed.token, tired, 3), answer(-1))
+    settle(again(armed, attempts=3, last_code=-1), answer(-1))
 
     assert states() == {State.FAILED: 3}
     assert stock() == ["available"] * 3
@@ -97,6 +93,25 @@ def test_a_refused_token_is_one_more_try_at_once(armed, settle, states):
 
     assert states() == {State.WAITING: 3}
     assert SendJob.objects.get().state == SendJob.State.RUNNING
+
+
+def again(claim, **changes):
+    """The same messages, as a later claim would find them."""
+    return claims.Claim(claim.token, [dataclasses.replace(message, **changes) for message in claim.messages], 3)
+
+
+def test_a_token_refused_after_a_busy_answer_is_still_one_more_try(armed, settle, states):
+    settle(again(armed, attempts=1, last_code=-1), answer(40001))
+
+    assert states() == {State.WAITING: 3}
+    assert SendJob.objects.get().state == SendJob.State.RUNNING
+
+
+def test_a_token_refused_twice_in_a_row_pauses_the_job(armed, settle, states):
+    settle(again(armed, attempts=1, last_code=42001), answer(40001))
+
+    assert states() == {State.FAILED: 3}
+    assert SendJob.objects.get().pause_reason == "account"
 
 
 def test_a_minute_limit_uses_up_no_try_and_holds_the_pace(armed, settle, states, mini_program):

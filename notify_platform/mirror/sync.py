@@ -1,0 +1,38 @@
+"""From WeChat's list of templates to ours: fetch, and hand the rows to ``templates_app.catalog``."""
+
+from __future__ import annotations
+
+from notify_platform.core.clock import database_now
+from notify_platform.wechat.gateway import Gateway, WeChatRefused, gateway_for
+from notify_platform.wechat.outcomes import Word
+from notify_platform.wechat.tokens import current_token
+from templates_app import catalog
+from templates_app.catalog import SnapshotReport
+from templates_app.models import MiniProgram
+
+
+def sync(mini_program: MiniProgram, *, gateway: Gateway | None = None) -> SnapshotReport:
+    """Make our templates of a mini-program what WeChat's list says they are; nothing is ever deleted.
+
+    ``gateway``: one that is open already; without it one is opened and closed here. Raises ``WeChatRefused`` and
+    ``WeChatUnreachable``, and then nothing was changed. Must not be called inside a transaction.
+    """
+    opened = gateway or gateway_for(mini_program, concurrency=1)
+    asked_at = database_now()
+    try:
+        rows = _rows(mini_program, gateway=opened)
+    finally:
+        if gateway is None:
+            opened.close()
+    return catalog.apply_snapshot(mini_program, rows=rows, at=asked_at)
+
+
+def _rows(mini_program: MiniProgram, *, gateway: Gateway) -> list[dict[str, object]]:
+    """Return WeChat's rows; a refused token is fetched afresh once, as anybody may have replaced it."""
+    token = current_token(mini_program, gateway=gateway)
+    try:
+        return gateway.templates(token=token)
+    except WeChatRefused as refusal:
+        if refusal.word is not Word.TOKEN:
+            raise
+    return gateway.templates(token=current_token(mini_program, gateway=gateway, stale=token))
