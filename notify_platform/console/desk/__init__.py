@@ -1,0 +1,1 @@
+"""The operators' desk, one module for each floor of the house."""

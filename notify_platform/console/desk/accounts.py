@@ -1,0 +1,205 @@
+"""Colleagues, their roles, and the audit trail."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, Permission, User
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from notify_platform.console import roles
+from notify_platform.console.desk import trail
+from notify_platform.console.desk.base import DeskAdmin, LogAdmin
+from notify_platform.core.models import AuditEvent
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+    _PermissionsField = forms.ModelMultipleChoiceField[Permission]
+    _GroupsField = forms.ModelMultipleChoiceField[Group]
+    _DjangoUserAdmin = DjangoUserAdmin[User]
+else:
+    _PermissionsField = _GroupsField = forms.ModelMultipleChoiceField
+    _DjangoUserAdmin = DjangoUserAdmin
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+# The rooms whose permissions mean something to a colleague.
+_LABELS = ("templates_app", "subscriptions", "jobs", "delivery", "callbacks", "core", "auth")
+_DEEDS: dict[str, _StrPromise] = {
+    "add": _("may add"),
+    "change": _("may change"),
+    "delete": _("may delete"),
+    "view": _("may see"),
+    "approve": _("may approve and refuse"),
+    "operate": _("may start, pause, resume and cancel"),
+}
+
+
+@admin.register(User)
+class UserAdmin(_DjangoUserAdmin, DeskAdmin):
+    """A colleague. What somebody may do comes from groups alone."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("username", "full_name", "group_names", "is_active", "is_staff", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_superuser")
+    search_fields = ("username", "first_name")
+    search_help_text = _("Part of a name.")
+    ordering = ("username",)
+    filter_horizontal = ()
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        (_("Person"), {"fields": ("first_name", "email")}),
+        (_("What this colleague may do"), {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
+        (_("Dates"), {"fields": (("last_login", "date_joined"),)}),
+    )
+    add_fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "username",
+                    "first_name",
+                    "usable_password",
+                    "password1",
+                    "password2",
+                    "is_staff",
+                )
+            },
+        ),
+    )
+    readonly_fields = ("last_login", "date_joined")
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Ask for one name, as it is said; where a family name stands differs from language to language."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field and db_field.name == "first_name":
+            field.label = _("Name")
+        return field
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Read the groups of all rows in one query."""
+        return super().get_queryset(request).prefetch_related("groups")
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
+        """Offer the roles with what they mean."""
+        if db_field.name == "groups":
+            return GroupsField(
+                queryset=Group.objects.order_by("name"),
+                required=False,
+                label=_("Roles"),
+                widget=UnfoldAdminCheckboxSelectMultipleWidget,
+            )
+        return super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[arg-type]
+
+    @admin.display(description=_("Name"))
+    def full_name(self, row: User) -> str:
+        """Return the colleague's own name."""
+        return row.get_full_name() or "—"
+
+    @admin.display(description=_("Roles"))
+    def group_names(self, row: User) -> str:
+        """Return the roles in a line."""
+        return "、".join(role_name(group) for group in row.groups.all()) or "—"
+
+
+class GroupsField(_GroupsField):
+    """Groups by what their members do."""
+
+    def label_from_instance(self, obj: Group) -> str:
+        """Return the role in words; a group made by hand has its own name."""
+        return str(roles.LABELS.get(obj.name, obj.name))
+
+
+class PermissionsField(_PermissionsField):
+    """Permissions in the words of the desk."""
+
+    def label_from_instance(self, obj: Permission) -> str:
+        """Return the kind of thing and what may be done with it."""
+        return permission_words(obj)
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, DeskAdmin):
+    """A role: a set of permissions."""
+
+    list_display = ("name", "meaning")
+    ordering = ("name",)
+    search_fields = ("name",)
+    filter_horizontal = ()
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
+        """Offer the permissions that mean something, in words."""
+        if db_field.name == "permissions":
+            rows = Permission.objects.filter(content_type__app_label__in=_LABELS).select_related("content_type")
+            return PermissionsField(
+                queryset=rows.order_by("content_type__app_label", "content_type__model", "codename"),
+                required=False,
+                label=_("Permissions"),
+                widget=UnfoldAdminCheckboxSelectMultipleWidget,
+            )
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    @admin.display(description=_("what its members do"))
+    def meaning(self, row: Group) -> str:
+        """Return what a ready-made role is for."""
+        return str(roles.LABELS.get(row.name, "—"))
+
+
+def role_name(group: Group) -> str:
+    """Return the short name of a role, translated when it is a ready-made one."""
+    sentence = roles.LABELS.get(group.name)
+    return str(sentence).replace("：", ":").split(":")[0] if sentence else group.name
+
+
+def permission_words(permission: Permission) -> str:
+    """Return a permission as "kind of thing: what may be done"."""
+    model = permission.content_type.model_class()
+    kind = str(model._meta.verbose_name) if model else permission.content_type.model
+    deed = _DEEDS.get(permission.codename.split("_")[0])
+    return gettext("%(kind)s: %(deed)s") % {"kind": kind, "deed": deed or permission.name}
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(LogAdmin):
+    """Who did what."""
+
+    list_display = ("at", "who", "what", "subject", "why")
+    search_fields = ("subject__exact",)
+    search_help_text = _("Kind and number, e.g. job 12.")
+    fields = ("at", "who", "what", "subject", "why", "everything")
+    joined = ("actor",)
+
+    @admin.display(description=_("by"))
+    def who(self, row: AuditEvent) -> str:
+        """Return the colleague's name."""
+        return trail.who(row)
+
+    @admin.display(description=_("action"))
+    def what(self, row: AuditEvent) -> str:
+        """Return the action as a word."""
+        return trail.action(row)
+
+    @admin.display(description=_("why"))
+    def why(self, row: AuditEvent) -> str:
+        """Return the sentence of the detail."""
+        return trail.why(row) or "—"
+
+    @admin.display(description=_("detail"))
+    def everything(self, row: AuditEvent) -> SafeString:
+        """Return the whole detail."""
+        return format_html('<pre class="desk-raw">{}</pre>', json.dumps(row.detail, ensure_ascii=False, indent=2))

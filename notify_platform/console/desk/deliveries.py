@@ -1,0 +1,203 @@
+"""The delivery log, who got nothing, and what people did with their cards."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from notify_platform.console.desk import progress
+from notify_platform.console.desk.base import LogAdmin, PersonLogAdmin, ids_of, label
+from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Skip
+from notify_platform.jobs.models import SendJob
+from notify_platform.wechat import outcomes
+
+State = Delivery.State
+TONES = {
+    State.WAITING: "idle",
+    State.CLAIMED: "busy",
+    State.SENDING: "busy",
+    State.UNKNOWN: "warn",
+    State.ACCEPTED: "good",
+    State.DELIVERED: "good",
+    State.UNDELIVERED: "bad",
+    State.FAILED: "bad",
+    State.SKIPPED: "idle",
+    State.CANCELLED: "idle",
+}
+# States that a job's page counts together.
+TOGETHER = {"left": progress.LEFT, "taken": progress.TAKEN}
+
+
+class InState(admin.SimpleListFilter):
+    """One state, or the states that a job's page counts together."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Offer every state, and the two groups."""
+        return [
+            ("left", _("all that are left")),
+            ("taken", _("all that WeChat accepted")),
+            *((state.value, state.label) for state in State),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the rows in these states; an unknown word keeps none."""
+        value = self.value()
+        return queryset.filter(state__in=TOGETHER.get(value, (value,))) if value else queryset
+
+
+class OfJob(admin.SimpleListFilter):
+    """Rows of one job; shown only when somebody came from that job's page."""
+
+    title = _("job")
+    parameter_name = "job"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the job of the address; one that does not exist is offered too, or every row would be shown."""
+        number = request.GET.get(self.parameter_name)
+        if number is None:
+            return []
+        job = SendJob.objects.filter(pk=number).only("name").first() if number.isdigit() else None
+        return [(number, job.name if job else "—")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the rows of that job; a job that does not exist has none."""
+        value = self.value()
+        if value is None:
+            return queryset
+        return queryset.filter(job=value) if value.isdigit() else queryset.none()
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(PersonLogAdmin):
+    """Every message to every person."""
+
+    list_display = ("time", "person", "job_or_trigger", "template", "state_label", "because")
+    list_filter = (OfJob, InState, "reason")
+    search_fields = ("subscriber__openid__exact", "msgid__exact")
+    search_help_text = _("A whole openid, or WeChat's message id.")
+    joined = ("subscriber", "job", "trigger", "template")
+    fieldsets = (
+        (None, {"fields": (("person", "template"), ("state_label", "because"), ("job", "trigger"))}),
+        (_("When"), {"fields": (("created_at", "due_at"), ("armed_at", "settled_at"), "attempts")}),
+        (
+            _("WeChat"),
+            {"fields": (("msgid", "rid"), ("error_code", "error_field"), "error_detail", "next_step")},
+        ),
+        (_("Consent"), {"fields": (("is_counted", "consent"),)}),
+    )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find by a whole openid or a whole message id; two indexed look-ups instead of one across two tables."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        return queryset.filter(Q(subscriber__in=ids_of(term)) | Q(msgid=term)), False
+
+    @admin.display(description=_("time"))
+    def time(self, row: Delivery) -> datetime:
+        """Return when it was settled or left; what has not left yet is shown with when it is due."""
+        return row.settled_at or row.armed_at or row.due_at
+
+    @admin.display(description=_("job"))
+    def job_or_trigger(self, row: Delivery) -> str:
+        """Return what the message comes from."""
+        return str(row.job or row.trigger)
+
+    @admin.display(description=_("state"))
+    def state_label(self, row: Delivery) -> SafeString:
+        """Return the state in its colour."""
+        return label(TONES[State(row.state)], row.get_state_display())
+
+    @admin.display(description=_("because"))
+    def because(self, row: Delivery) -> SafeString:
+        """Return the reason in words: WeChat's code with its meaning, or why it waits or was not sent."""
+        if row.state == State.FAILED and row.error_code is not None:
+            meaning, next_step = outcomes.describe(row.error_code)
+            return format_html('<span title="{}">{} · {}</span>', next_step, row.error_code, meaning)
+        if row.state == State.UNDELIVERED and row.error_detail:
+            return format_html("{}", row.error_detail)
+        return format_html("{}", row.get_reason_display() or "—")
+
+    @admin.display(description=_("grant"))
+    def consent(self, row: Delivery) -> SafeString:
+        """Return a link to the unit of consent the message holds."""
+        return _link("admin:subscriptions_grant_change", row.grant_id)
+
+    @admin.display(description=_("next step"))
+    def next_step(self, row: Delivery) -> str:
+        """Return what to do about WeChat's code."""
+        return outcomes.describe(row.error_code)[1] if row.error_code is not None else "—"
+
+
+@admin.register(Skip)
+class SkipAdmin(PersonLogAdmin):
+    """The people of a job who were left out when its audience was frozen."""
+
+    list_display = ("person", "job", "reason")
+    list_filter = (OfJob, "reason")
+    fields = ("person", "job", "reason")
+    joined = ("subscriber", "job")
+
+
+@admin.register(Pace)
+class PaceAdmin(LogAdmin):
+    """The next free sending slot of each mini-program."""
+
+    has_names = True
+    list_display = ("name", "next_slot_us")
+    fields = ("name", "next_slot_us")
+    ordering = ("name",)
+
+
+def _link(page: str, pk: int | None) -> SafeString:
+    """Return a link to a row that has no name but its number."""
+    if pk is None:
+        return SafeString("—")
+    return format_html('<a class="desk-link" href="{}">{}</a>', reverse(page, args=[pk]), pk)
+
+
+class ResponseAdmin(PersonLogAdmin):
+    """What a person did with a card."""
+
+    @admin.display(description=_("message"))
+    def message(self, row: Any) -> SafeString:
+        """Return a link to the card."""
+        return _link("admin:delivery_delivery_change", row.delivery_id)
+
+
+@admin.register(Open)
+class OpenAdmin(ResponseAdmin):
+    """Cards that were tapped."""
+
+    list_display = ("at", "person", "message")
+    fields = ("person", "message", "at")
+
+
+@admin.register(Conversion)
+class ConversionAdmin(ResponseAdmin):
+    """Goals that were reached."""
+
+    list_display = ("at", "person", "goal", "value", "message")
+    fields = ("person", "goal", "value", "message", "at")
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(ResponseAdmin):
+    """What people thought of a card."""
+
+    list_display = ("at", "person", "kind", "text", "message")
+    list_filter = ("kind",)
+    fields = ("person", "kind", "text", "message", "at")

@@ -1,0 +1,319 @@
+"""Jobs: composing them, deciding about them, watching them. Series, triggers and events can be read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from notify_platform.console.desk import cards, composing, deeds, progress, trail
+from notify_platform.console.desk.base import (
+    SECRETS_OF_MINI_PROGRAM,
+    DeskAdmin,
+    OfMiniProgram,
+    label,
+    name_of,
+)
+from notify_platform.console.desk.consent import in_stock
+from notify_platform.console.desk.deeds import DEEDS, Deed
+from notify_platform.core.errors import Refused
+from notify_platform.jobs import previews
+from notify_platform.jobs.models import SendJob
+from templates_app.models import MessageTemplate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.contrib.auth.models import User
+
+State = SendJob.State
+TONES = {
+    State.DRAFT: "idle",
+    State.SUBMITTED: "warn",
+    State.SCHEDULED: "busy",
+    State.RUNNING: "busy",
+    State.PAUSED: "warn",
+    State.FINISHED: "good",
+    State.CANCELLED: "idle",
+}
+
+
+def state_label(job: SendJob) -> SafeString:
+    """Return a job's state in its colour."""
+    return label(TONES[State(job.state)], job.get_state_display())
+
+
+@admin.register(SendJob)
+class SendJobAdmin(DeskAdmin):
+    """One broadcast from the first word to the last message."""
+
+    form = composing.JobForm
+    change_form_template = "console/job_form.html"
+    # Labels above the inputs: the card takes the room beside them.
+    compressed_fields = False
+    warn_unsaved_form = True
+    list_display = ("name", "state_word", "template", "audience", "size", "starts_at", "composer", "created_at")
+    list_filter = (OfMiniProgram, "state")
+    search_fields = ("name",)
+    search_help_text = _("Words of the name.")
+    joined = ("mini_program", "template", "audience", "created_by", "approved_by")
+    deferred = SECRETS_OF_MINI_PROGRAM
+
+    # --- the list --------------------------------------------------------------------------------------------------
+
+    @admin.display(description=_("state"), ordering="state")
+    def state_word(self, row: SendJob) -> SafeString:
+        """Return the state in its colour."""
+        return state_label(row)
+
+    @admin.display(description=_("people"))
+    def size(self, row: SendJob) -> str:
+        """Return the size of the frozen audience."""
+        return f"{row.audience_size:,}" if row.started_at else "—"
+
+    @admin.display(description=_("composed by"))
+    def composer(self, row: SendJob) -> str:
+        """Return the composer's name."""
+        return name_of(row.created_by)
+
+    # --- composing -------------------------------------------------------------------------------------------------
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A job is cancelled, never deleted."""
+        return False
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Name the columns; the form adds the words of its template itself."""
+        return super().get_form(request, obj, change, **{**kwargs, "fields": composing.WRITTEN})
+
+    def get_fieldsets(self, request: HttpRequest, obj: SendJob | None = None) -> Any:
+        """Show one row for each keyword of the template."""
+        template = obj.template if obj else composing.chosen_template(request.GET.get("template"))
+        words = composing.word_rows(template) if template else []
+        return (
+            (_("What and to whom"), {"fields": ("name", "purpose", "audience", "template", "seen")}),
+            (_("The words"), {"fields": (*words, "page"), "description": composing.placeholder_note()}),
+            (
+                _("When"),
+                {"fields": ("starts_at", "not_after", ("window_from", "window_until"), "pace_per_second")},
+            ),
+        )
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Ask for the template first; the form depends on it."""
+        template = composing.chosen_template(request.GET.get("template"))
+        agrees = request.method != "POST" or request.POST.get("template") == request.GET.get("template")
+        if template is None or not agrees:
+            return self._choose_template(request)
+        context = {**(extra_context or {}), **_writing_context(template), "title": gettext("New send job")}
+        return super().add_view(request, form_url, context)
+
+    def _choose_template(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        templates = MessageTemplate.objects.filter(
+            state=MessageTemplate.State.LIVE, kind__in=MessageTemplate.SENDABLE_KINDS
+        )
+        rows = templates.select_related("mini_program").defer(*SECRETS_OF_MINI_PROGRAM).prefetch_related("fields")
+        stock = _stock()
+        context = {
+            **self._page(request, title=gettext("New send job: choose a template")),
+            "choices": [
+                (row, cards.of_template(row), f"{stock.get(row.pk, 0):,}" if row.is_counted else "")
+                for row in rows.order_by("mini_program__name", "title")
+            ],
+        }
+        return TemplateResponse(request, "console/choose_template.html", context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Open a draft for writing, and every other job for watching.
+
+        A POST goes to the form whatever the state: the form says why it cannot be saved and keeps what was typed.
+        """
+        job = self.get_object(request, unquote(object_id))
+        if job is None:
+            return super().change_view(request, object_id, form_url, extra_context)
+        may_write = self.has_change_permission(request, job)
+        if request.method != "POST" and not (may_write and job.state in SendJob.EDITABLE):
+            return self._watch(request, job)
+        context = {**(extra_context or {}), **_writing_context(job.template), **self._deciding_context(request, job)}
+        return super().change_view(request, object_id, form_url, context)
+
+    def save_model(self, request: HttpRequest, obj: SendJob, form: Any, change: bool) -> None:
+        """Write what the form has checked: only its own columns, and the words."""
+        if not change:
+            obj.created_by = _user(request)
+        form.write(obj)
+
+    def response_add(self, request: HttpRequest, obj: SendJob, post_url_continue: str | None = None) -> HttpResponse:
+        """Stay with the job, or go on to submit it."""
+        return _onwards(request, obj)
+
+    def response_change(self, request: HttpRequest, obj: SendJob) -> HttpResponse:
+        """Stay with the job, or go on to submit it."""
+        return _onwards(request, obj)
+
+    # --- watching and deciding -------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the buttons' pages and the progress."""
+        wrap = self.admin_site.admin_view
+        return [
+            path("<int:job_id>/progress/", wrap(self.progress_view), name="jobs_sendjob_progress"),
+            path("<int:job_id>/do/<slug:name>/", wrap(self.deed_view), name="jobs_sendjob_do"),
+            *super().get_urls(),
+        ]
+
+    def progress_view(self, request: HttpRequest, job_id: int) -> HttpResponse:
+        """Return the numbers of a job as JSON: its state, whether it still moves, and the board as HTML."""
+        job = self._job(request, job_id)
+        board = render_to_string("console/job_progress.html", {"job": job, "progress": progress.of_job(job)})
+        return JsonResponse({"state": job.state, "moves": job.state == State.RUNNING, "html": board})
+
+    def deed_view(self, request: HttpRequest, job_id: int, name: str) -> HttpResponse:
+        """GET asks whether it is meant; only POST does it."""
+        job = self._job(request, job_id)
+        deed = DEEDS.get(name)
+        if deed is None:
+            raise Http404
+        user = _user(request)
+        if not user.has_perm(deed.permission):
+            raise PermissionDenied
+        if deed.second_person and job.created_by_id == user.pk:
+            messages.error(request, gettext("This takes a second person: the job is your own."))
+            return _to_job(job)
+        if request.method == "POST":
+            return self._do(request, job, deed)
+        if request.method != "GET":
+            return HttpResponseNotAllowed(["GET", "POST"])
+        if job.state not in deed.states:
+            messages.warning(request, _not_now(deed, job))
+            return _to_job(job)
+        return self._ask(request, job, deed)
+
+    def _do(self, request: HttpRequest, job: SendJob, deed: Deed) -> HttpResponse:
+        try:
+            deed.do(job, by=_user(request), reason=request.POST.get("reason", ""))
+        except Refused as refusal:
+            if "reason" in refusal.fields:
+                return self._ask(request, job, deed, error=refusal.message)
+            messages.error(request, refusal.message)
+        else:
+            messages.success(request, str(deed.done))
+        return _to_job(job)
+
+    def _ask(self, request: HttpRequest, job: SendJob, deed: Deed, error: str = "") -> HttpResponse:
+        context = {
+            **self._page(request, title=str(deed.label), job=job),
+            "deed": deed,
+            "error": error,
+            "reach": _reach(job) if deed.shows_reach else None,
+        }
+        return TemplateResponse(request, "console/job_confirm.html", context)
+
+    def _watch(self, request: HttpRequest, job: SendJob) -> HttpResponse:
+        if not self.has_view_permission(request, job):
+            raise PermissionDenied
+        context = {
+            **self._page(request, title=job.name, job=job),
+            **self._deciding_context(request, job),
+            "progress": progress.of_job(job) if job.started_at else None,
+            "composer": name_of(job.created_by),
+            "approver": name_of(job.approved_by),
+            "words": _words(job),
+            "trail": trail.of_job(job),
+        }
+        return TemplateResponse(request, "console/job_page.html", context)
+
+    def _deciding_context(self, request: HttpRequest, job: SendJob) -> Mapping[str, Any]:
+        return {
+            "job": job,
+            "state_label": state_label(job),
+            "deeds": deeds.offered(job, to=_user(request)),
+            "card": cards.of_job(job),
+        }
+
+    def _page(self, request: HttpRequest, *, title: str, job: SendJob | None = None) -> dict[str, Any]:
+        return {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "original": job,
+            "job": job,
+        }
+
+    def _job(self, request: HttpRequest, job_id: int) -> SendJob:
+        """Return a job somebody may see. Raises ``Http404`` or ``PermissionDenied``."""
+        job = self.get_queryset(request).filter(pk=job_id).first()
+        if job is None:
+            raise Http404
+        if not self.has_view_permission(request, job):
+            raise PermissionDenied
+        found: SendJob = job
+        return found
+
+
+def _stock() -> dict[int, int]:
+    """Return the units of consent in stock, by template."""
+    return dict(in_stock().values_list("template").annotate(units=Count("pk")))
+
+
+def _words(job: SendJob) -> list[tuple[str, str]]:
+    """Return what was written: title and text of each keyword, and the page."""
+    rows: list[tuple[str, str]] = []
+    for variant in job.variants.order_by("pk"):
+        titles = {row.key: f"{row.label} ({row.key})" for row in job.template.fields.all()}
+        rows += [(titles.get(key, key), text) for key, text in variant.texts.items()]
+        rows.append((gettext("Page"), variant.page or "—"))
+    return rows
+
+
+def _writing_context(template: MessageTemplate) -> Mapping[str, Any]:
+    return {
+        "template": template,
+        "card": cards.of_template(template),
+        "sample_values": cards.sample_values(template.mini_program_id),
+    }
+
+
+def _reach(job: SendJob) -> str:
+    try:
+        return f"{previews.reach(job):,}"
+    except Refused as refusal:
+        return refusal.message
+
+
+def _not_now(deed: Deed, job: SendJob) -> str:
+    sentence = gettext("“%(deed)s” is not possible now: the job is %(state)s.")
+    return sentence % {"deed": deed.label, "state": job.get_state_display()}
+
+
+def _onwards(request: HttpRequest, job: SendJob) -> HttpResponse:
+    if "_submit" in request.POST:
+        return HttpResponseRedirect(reverse("admin:jobs_sendjob_do", args=[job.pk, "submit"]))
+    messages.success(request, gettext("The draft was saved."))
+    return _to_job(job)
+
+
+def _to_job(job: SendJob) -> HttpResponse:
+    return HttpResponseRedirect(reverse("admin:jobs_sendjob_change", args=[job.pk]))
+
+
+def _user(request: HttpRequest) -> User:
+    """Return the person at the desk; ``admin_view`` lets nobody else in."""
+    if isinstance(request.user, AnonymousUser):
+        raise PermissionDenied
+    return request.user

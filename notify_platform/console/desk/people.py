@@ -1,0 +1,126 @@
+"""People and their visits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from notify_platform.console.desk.base import (
+    SECRETS_OF_MINI_PROGRAM,
+    LogAdmin,
+    OfMiniProgram,
+    PersonLogAdmin,
+    called,
+    ids_of,
+    label,
+)
+from notify_platform.console.desk.consent import in_stock
+from subscriptions.models import Subscriber, Visit
+
+
+@admin.register(Subscriber)
+class SubscriberAdmin(LogAdmin):
+    """One person of one mini-program: who it is, what may reach them, and what they hold."""
+
+    has_names = True
+    list_display = ("person", "mini_program", "region", "city", "reachability", "last_visit_at", "created_at")
+    list_filter = (OfMiniProgram,)
+    search_fields = ("openid__exact",)
+    search_help_text = _("A whole openid.")
+    joined = ("mini_program",)
+    deferred = SECRETS_OF_MINI_PROGRAM
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show the whole openid to those who may change a subscriber, its two ends to the others."""
+        may_see = request.user.has_perm("subscriptions.change_subscriber")
+        openid = "openid" if may_see else "masked_openid"
+        return (
+            (None, {"fields": (("nickname", "mini_program"), openid, "reachability", "stock", "links")}),
+            (
+                _("Wishes"),
+                {"fields": (("quiet_from", "quiet_until"), ("paused_until", "main_switch_off_at"), "interest_words")},
+            ),
+            (
+                _("About this person"),
+                {"fields": (("region", "city"), ("time_zone", "last_visit_at"), "tag_words", "created_at")},
+            ),
+        )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find the person with exactly this openid."""
+        if not search_term.strip():
+            return queryset, False
+        return queryset.filter(pk__in=ids_of(search_term)), False
+
+    @admin.display(description=_("person"))
+    def person(self, row: Subscriber) -> str:
+        """Return nickname and masked openid."""
+        return called(row)
+
+    @admin.display(description=_("openid"))
+    def masked_openid(self, row: Subscriber) -> str:
+        """Return the two ends of the openid."""
+        return row.masked_openid
+
+    @admin.display(description=_("can be reached"))
+    def reachability(self, row: Subscriber) -> SafeString:
+        """Return whether a card could reach this person at all."""
+        if row.invalid_at:
+            return label("bad", gettext("unknown to WeChat"))
+        if row.main_switch_off_at:
+            return label("warn", gettext("turned all messages off"))
+        return label("good", gettext("yes"))
+
+    @admin.display(description=_("consent in stock"))
+    def stock(self, row: Subscriber) -> SafeString:
+        """Return the balance of each template."""
+        held = (
+            in_stock()
+            .filter(subscriber=row)
+            .values_list("template__title")
+            .annotate(units=Count("pk"))
+            .order_by("template__title")
+        )
+        return format_html_join(" ", '<span class="desk-label desk-good">{} × {}</span>', held) or SafeString("—")
+
+    @admin.display(description=_("more"))
+    def links(self, row: Subscriber) -> SafeString:
+        """Return links to what happened with this person."""
+        pages = (
+            ("admin:delivery_delivery_changelist", gettext("Delivery log")),
+            ("admin:subscriptions_grant_changelist", gettext("Grants")),
+            ("admin:subscriptions_answer_changelist", gettext("Answers")),
+        )
+        return format_html_join(
+            " · ",
+            '<a class="desk-link" href="{}?subscriber__exact={}">{}</a>',
+            ((reverse(page), row.pk, text) for page, text in pages),
+        )
+
+    @admin.display(description=_("tags"))
+    def tag_words(self, row: Subscriber) -> str:
+        """Return the tags in a line."""
+        return "、".join(map(str, row.tags)) or "—"
+
+    @admin.display(description=_("interests"))
+    def interest_words(self, row: Subscriber) -> str:
+        """Return the interests in a line."""
+        return "、".join(map(str, row.interests)) or "—"
+
+
+@admin.register(Visit)
+class VisitAdmin(PersonLogAdmin):
+    """When people opened the mini-program."""
+
+    list_display = ("at", "person", "page")
+    fields = ("person", "page", "at")

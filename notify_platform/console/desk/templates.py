@@ -1,0 +1,255 @@
+"""Mini-programs and their templates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
+
+from notify_platform.console.desk import cards
+from notify_platform.console.desk.base import (
+    SECRETS,
+    SECRETS_OF_MINI_PROGRAM,
+    DeskAdmin,
+    LogAdmin,
+    OfMiniProgram,
+    ThemedInline,
+    label,
+    require_both_ends,
+)
+from templates_app import fields as rules
+from templates_app.models import AccessToken, MessageTemplate, MiniProgram, TemplateField
+
+if TYPE_CHECKING:
+    _MiniProgramForm = forms.ModelForm[MiniProgram]
+    _TemplateForm = forms.ModelForm[MessageTemplate]
+else:
+    _MiniProgramForm = _TemplateForm = forms.ModelForm
+
+TONES = {
+    MessageTemplate.State.LIVE: "good",
+    MessageTemplate.State.MISSING: "warn",
+    MessageTemplate.State.BANNED: "bad",
+}
+_PREVIOUS_KEYS = ("previous_callback_token", "previous_callback_aes_key")
+
+
+# --- mini-programs -------------------------------------------------------------------------------------------------
+
+
+class MiniProgramForm(_MiniProgramForm):
+    """The settings of a mini-program. Secrets go in and never come out again."""
+
+    forget_previous = forms.BooleanField(
+        label=_("Forget the previous callback keys"), required=False, widget=UnfoldBooleanWidget
+    )
+
+    class Meta:
+        model = MiniProgram
+        exclude: Sequence[str] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Somebody who only reads gets a form without inputs.
+        for name in self.fields.keys() & set(SECRETS):
+            field = self.fields[name]
+            field.required = False
+            field.widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}, render_value=False)
+            self.initial.pop(name, None)
+            if getattr(self.instance, name):
+                kept = gettext("One is stored. Leave empty to keep it.")
+                field.help_text = f"{field.help_text} {kept}" if field.help_text else kept
+
+    def clean(self) -> dict[str, Any]:
+        """Keep the stored secrets whose input is empty."""
+        cleaned = super().clean() or self.cleaned_data
+        for name in SECRETS:
+            cleaned[name] = cleaned.get(name) or getattr(self.instance, name)
+        if cleaned.get("forget_previous"):
+            cleaned |= dict.fromkeys(_PREVIOUS_KEYS, "")
+        require_both_ends(self, start="quiet_from", end="quiet_until")
+        return cleaned
+
+
+@admin.register(MiniProgram)
+class MiniProgramAdmin(DeskAdmin):
+    """One app id: credentials, callback keys, pace and house rules."""
+
+    form = MiniProgramForm
+    list_display = ("name", "app_id", "miniprogram_state", "pace_per_second", "approval_threshold", "created_at")
+    ordering = ("name",)
+    fieldsets = (
+        (None, {"fields": ("name", "app_id", "original_id", "app_secret")}),
+        (
+            _("Callbacks"),
+            {
+                "fields": (
+                    "callback_token",
+                    "callback_aes_key",
+                    *_PREVIOUS_KEYS,
+                    "forget_previous",
+                    "forward_url",
+                )
+            },
+        ),
+        (
+            _("Sending"),
+            {
+                "fields": (
+                    ("miniprogram_state", "lang"),
+                    ("pace_per_second", "approval_threshold"),
+                    "unknown_after_minutes",
+                    "proxy_url",
+                )
+            },
+        ),
+        (
+            _("Care for people"),
+            {
+                "fields": (
+                    "time_zone",
+                    ("quiet_from", "quiet_until"),
+                    ("cap_per_day", "cap_per_week"),
+                    "client_unconfirmed_limit",
+                )
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Leave the secrets where they are until a form asks whether there is one."""
+        return super().get_queryset(request).defer(*SECRETS)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show no secret, not even a masked one, to somebody who only reads."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if self.has_change_permission(request, obj):
+            return fieldsets
+        hidden = {*SECRETS, "forget_previous"}
+        return [
+            (title, {**options, "fields": [field for field in options["fields"] if field not in hidden]})
+            for title, options in fieldsets
+        ]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Everything hangs on a mini-program."""
+        return False
+
+
+@admin.register(AccessToken)
+class AccessTokenAdmin(LogAdmin):
+    """When the access token was fetched; never the token."""
+
+    list_display = ("mini_program", "fetched_at", "expires_at", "lease_until")
+    fields = ("mini_program", "fetched_at", "expires_at", "lease_until")
+    joined = ("mini_program",)
+    deferred = ("token", *SECRETS_OF_MINI_PROGRAM)
+
+
+# --- templates -----------------------------------------------------------------------------------------------------
+
+
+class FieldInline(ThemedInline):
+    """The keywords of a template; only whether they are checked is the operators' business."""
+
+    model = TemplateField
+    extra = 0
+    max_num = 0
+    can_delete = False
+    hide_title = True
+    fields = ("label", "key", "kind", "limit", "example", "allowed", "strict")
+    readonly_fields = ("label", "key", "kind", "limit", "example", "allowed")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Fields come from WeChat."""
+        return False
+
+    @admin.display(description=_("type"))
+    def kind(self, row: TemplateField) -> str:
+        """Return the type's name."""
+        return str(rules.field_type(row.key).label)
+
+    @admin.display(description=_("limit"))
+    def limit(self, row: TemplateField) -> str:
+        """Return the largest length."""
+        return limit_of(row.key)
+
+    @admin.display(description=_("allowed values"))
+    def allowed(self, row: TemplateField) -> str:
+        """Return the allowed values in a line."""
+        return "、".join(row.choices)
+
+
+def limit_of(key: str) -> str:
+    """Say how much WeChat takes in this field; empty when no limit is known."""
+    kind = rules.field_type(key)
+    if kind.limit is None:
+        return ""
+    if kind.counted is rules.DIGITS:
+        return gettext("at most %(limit)d digits") % {"limit": kind.limit}
+    if kind.limit_with_chinese is not None:
+        return gettext("at most %(limit)d characters, %(chinese)d with Chinese ones among them") % {
+            "limit": kind.limit,
+            "chinese": kind.limit_with_chinese,
+        }
+    return gettext("at most %(limit)d characters") % {"limit": kind.limit}
+
+
+class TemplateForm(_TemplateForm):
+    """What operators decide about a template."""
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for both ends of the quiet hours."""
+        cleaned = super().clean() or self.cleaned_data
+        require_both_ends(self, start="quiet_from", end="quiet_until")
+        return cleaned
+
+
+@admin.register(MessageTemplate)
+class MessageTemplateAdmin(DeskAdmin):
+    """What may be said: the templates as WeChat lists them, and what operators decide about them."""
+
+    form = TemplateForm
+    list_display = ("title", "mini_program", "kind", "state_label", "validity_days", "urgent", "synced_at")
+    list_filter = (OfMiniProgram, "state", "kind")
+    ordering = ("mini_program", "title")
+    search_fields = ("title", "wechat_id__exact")
+    search_help_text = _("Words of the title, or a whole template id.")
+    joined = ("mini_program",)
+    deferred = SECRETS_OF_MINI_PROGRAM
+    inlines = (FieldInline,)
+    readonly_fields = ("mini_program", "title", "wechat_id", "kind", "state_label", "synced_at", "card")
+    fieldsets = (
+        (
+            None,
+            {"fields": ("card", ("title", "mini_program"), ("kind", "state_label"), "wechat_id", "synced_at")},
+        ),
+        (_("What you decide"), {"fields": ("validity_days", "urgent", ("quiet_from", "quiet_until"))}),
+    )
+
+    @admin.display(description=_("state"), ordering="state")
+    def state_label(self, row: MessageTemplate) -> SafeString:
+        """Return the state in its colour."""
+        return label(TONES[MessageTemplate.State(row.state)], row.get_state_display())
+
+    @admin.display(description=_("card"))
+    def card(self, row: MessageTemplate) -> SafeString:
+        """Draw the card with WeChat's examples."""
+        return render_to_string("console/card.html", {"card": cards.of_template(row)})
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Templates come from WeChat."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Grants and deliveries hang on a template."""
+        return False

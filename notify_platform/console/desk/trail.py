@@ -1,0 +1,70 @@
+"""The audit trail in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from notify_platform.console.desk.base import name_of, subject_of
+from notify_platform.core.models import AuditEvent
+from notify_platform.jobs.models import SendJob
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+ACTIONS: Mapping[str, _StrPromise] = {
+    "add": _("added it"),
+    "change": _("changed it"),
+    "delete": _("deleted it"),
+    "submit": _("submitted it"),
+    "approve": _("approved it"),
+    "refuse": _("refused it"),
+    "reopen": _("took it back to draft"),
+    "start": _("started it"),
+    "pause": _("paused it"),
+    "resume": _("resumed it"),
+    "cancel": _("cancelled it"),
+}
+SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One action: when, who, what, and what was said about it."""
+
+    at: datetime
+    who: str
+    what: str
+    why: str
+
+
+def of_job(job: SendJob) -> Sequence[Entry]:
+    """Return what people and the engine did with a job, newest first."""
+    rows = AuditEvent.objects.filter(subject=subject_of(job)).select_related("actor").order_by("-at", "-pk")
+    return [Entry(row.at, who(row), action(row), why(row)) for row in rows[:SHOWN]]
+
+
+def who(row: AuditEvent) -> str:
+    """Return the colleague's name, or that it was the platform itself."""
+    return name_of(row.actor) if row.actor_id else gettext("the platform")
+
+
+def action(row: AuditEvent) -> str:
+    """Return the action as a word; one nobody has named is shown as it is."""
+    return str(ACTIONS.get(row.action, row.action))
+
+
+def why(row: AuditEvent) -> str:
+    """Return the sentence of the detail, if it has one."""
+    detail: Any = row.detail
+    if not isinstance(detail, dict):
+        return ""
+    if "reach" in detail:
+        return gettext("%(number)s people could be reached") % {"number": f"{detail['reach']:,}"}
+    reason = str(detail.get("detail") or detail.get("reason") or "")
+    return str(SendJob.PauseReason(reason).label) if reason in SendJob.PauseReason.values else reason

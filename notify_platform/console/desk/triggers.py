@@ -1,0 +1,110 @@
+"""Series, triggers, their wordings and the events that pull them: to be read for now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from notify_platform.console.desk.base import (
+    SECRETS_OF_MINI_PROGRAM,
+    LogAdmin,
+    OfMiniProgram,
+    PersonLogAdmin,
+    ReadOnlyInline,
+)
+from notify_platform.jobs.models import Event, Series, Trigger, Variant
+
+
+@admin.register(Series)
+class SeriesAdmin(LogAdmin):
+    """Broadcasts that come again."""
+
+    has_names = True
+    list_display = ("name", "mini_program", "weekday_numbers", "at_time", "starts_on", "ends_on", "is_active")
+    list_filter = (OfMiniProgram, "is_active")
+    fields = ("name", "mini_program", "weekday_numbers", "at_time", "starts_on", "ends_on", "is_active")
+    joined = ("mini_program",)
+    deferred = SECRETS_OF_MINI_PROGRAM
+
+    @admin.display(description=_("weekdays"))
+    def weekday_numbers(self, row: Series) -> str:
+        """Return the weekdays in a line; 1 is Monday."""
+        return "、".join(map(str, row.weekdays)) or "—"
+
+
+class VariantInline(ReadOnlyInline):
+    """The words of a trigger."""
+
+    model = Variant
+    fields = ("name", "page", "words")
+    readonly_fields = ("words",)
+
+    @admin.display(description=_("texts"))
+    def words(self, row: Variant) -> str:
+        """Return the texts, one line for each key."""
+        return _lines(row.texts)
+
+
+@admin.register(Trigger)
+class TriggerAdmin(LogAdmin):
+    """The rules that turn an event into messages."""
+
+    has_names = True
+    list_display = ("name", "mini_program", "event", "template", "delay_seconds", "is_active")
+    list_filter = (OfMiniProgram, "is_active")
+    fields = ("name", "mini_program", "event", "template", "delay_seconds", "is_active")
+    joined = ("mini_program", "template")
+    deferred = SECRETS_OF_MINI_PROGRAM
+    inlines = (VariantInline,)
+
+
+@admin.register(Variant)
+class VariantAdmin(LogAdmin):
+    """Every wording, of jobs and of triggers."""
+
+    has_names = True
+    list_display = ("name", "job", "trigger", "page")
+    fields = ("name", "job", "trigger", "page", "words")
+    joined = ("job", "trigger")
+
+    @admin.display(description=_("texts"))
+    def words(self, row: Variant) -> str:
+        """Return the texts, one line for each key."""
+        return _lines(row.texts)
+
+
+@admin.register(Event)
+class EventAdmin(PersonLogAdmin):
+    """What back ends reported."""
+
+    list_display = ("occurred_at", "event", "event_id", "person", "subject", "undone_at")
+    list_filter = (OfMiniProgram,)
+    fields = (
+        "mini_program",
+        "event",
+        "event_id",
+        "person",
+        "subject",
+        "data_lines",
+        "occurred_at",
+        "received_at",
+        "undone_at",
+    )
+    joined = ("subscriber", "mini_program")
+    deferred = SECRETS_OF_MINI_PROGRAM
+
+    @admin.display(description=_("person"))
+    def person(self, row: Event) -> str:
+        """Return whom the event is about; somebody forgotten is nobody."""
+        return super().person(row) if row.subscriber_id else "—"
+
+    @admin.display(description=_("data"))
+    def data_lines(self, row: Event) -> str:
+        """Return the data, one line for each name."""
+        return _lines(row.data)
+
+
+def _lines(values: Mapping[str, object]) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in values.items())

@@ -1,0 +1,123 @@
+"""Colleagues at the desk, and one row of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.utils import timezone
+
+from notify_platform.callbacks.models import CallbackEvent
+from notify_platform.core.models import audit
+from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Reason, Skip
+from notify_platform.jobs.models import Event, SendJob, Series, Trigger, Variant
+from subscriptions.models import Audience, AudienceMember, Grant, Scene, SceneTemplate, Visit
+from templates_app.models import AccessToken
+from tests import factories
+
+Colleague = Callable[..., User]
+At = Callable[[User], Client]
+
+
+@pytest.fixture
+def colleague(db: None) -> Colleague:
+    """Make somebody with a role (viewer, operator, approver, engineer), or ``None`` for a superuser."""
+
+    def make(role: str | None, *, name: str = "") -> User:
+        if role is None:
+            return factories.a_user(name, is_staff=True, is_superuser=True)
+        user = factories.a_user(name, is_staff=True)
+        user.groups.add(Group.objects.get(name=role))
+        return user
+
+    return make
+
+
+@pytest.fixture
+def at_desk() -> At:
+    """Sit somebody down at the desk."""
+
+    def sit(user: User) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return sit
+
+
+@pytest.fixture
+def admin(colleague: Colleague, at_desk: At) -> Client:
+    """A superuser at the desk."""
+    return at_desk(colleague(None))
+
+
+def a_row_of_everything() -> dict[str, Any]:
+    """Make one row of every model, all of one new mini-program; returns the ones tests speak about."""
+    program = factories.a_mini_program()
+    template = factories.a_template(program)
+    (person,) = factories.subscribers(program, count=1)
+    factories.grants(template, to=[person])
+    audience = Audience.objects.create(mini_program=program, name=f"Uploaded {program.pk}", kind=Audience.Kind.LIST)
+    AudienceMember.objects.create(audience=audience, subscriber=person)
+    scene = Scene.objects.create(mini_program=program, code="order-paid", name="Order paid")
+    SceneTemplate.objects.create(scene=scene, template=template)
+    job = factories.a_job(template, audience=audience, created_by=factories.a_user())
+    delivery = a_delivery(job, person=person, state=Delivery.State.FAILED, error_code=40003)
+    trigger = Trigger.objects.create(mini_program=program, name="Shipped", event="shipped", template=template)
+    Variant.objects.create(trigger=trigger, texts={"thing1": "Fruit"})
+    Event.objects.create(
+        mini_program=program, event="shipped", event_id="1", subscriber=person, occurred_at=timezone.now()
+    )
+    _deeds(delivery)
+    Series.objects.create(mini_program=program, name="Weekly", at_time="09:00", starts_on="2026-11-23")
+    AccessToken.objects.create(mini_program=program, token="the-token-itself")
+    Pace.objects.create(name=f"test {program.pk}")
+    a_callback(program, openid=person.openid)
+    audit(job.created_by, action="submit", subject=f"job {job.pk}", reach=1)
+    return {"program": program, "template": template, "person": person, "job": job, "delivery": delivery}
+
+
+def _deeds(delivery: Delivery) -> None:
+    about = {"delivery": delivery, "subscriber": delivery.subscriber, "at": timezone.now()}
+    assert delivery.job is not None
+    Skip.objects.create(job=delivery.job, subscriber=delivery.subscriber, reason=Reason.NO_CONSENT)
+    Open.objects.create(**about)
+    Conversion.objects.create(goal="bought", **about)
+    Feedback.objects.create(kind=Feedback.Kind.USEFUL, **about)
+    Visit.objects.create(subscriber=delivery.subscriber, page="pages/index", at=timezone.now())
+
+
+def a_callback(program: Any, *, openid: str) -> CallbackEvent:
+    return CallbackEvent.objects.create(
+        mini_program=program,
+        identity="x",
+        event="subscribe_msg_popup_event",
+        body={"FromUserName": openid, "List": [{"SubscribeStatusString": "accept"}]},
+        due_at=timezone.now(),
+    )
+
+
+def a_delivery(job: SendJob, *, person: Any, **values: Any) -> Delivery:
+    """Write a delivery as settlement would leave it; states that hold a grant take one of the person's."""
+    state = values.get("state", Delivery.State.WAITING)
+    if state in Delivery.HOLDS_GRANT and job.template.is_counted:
+        in_flight = state in Delivery.IN_FLIGHT or state == Delivery.State.UNKNOWN
+        grant = Grant.objects.filter(template=job.template, subscriber=person, state=Grant.State.AVAILABLE).first()
+        assert grant is not None
+        grant.state = Grant.State.RESERVED if in_flight else Grant.State.SPENT
+        grant.settled_at = None if in_flight else timezone.now()
+        grant.save()
+        values["grant"] = grant
+    return Delivery.objects.create(
+        mini_program=job.mini_program,
+        job=job,
+        variant=job.variants.get(),
+        template=job.template,
+        subscriber=person,
+        is_counted=job.template.is_counted,
+        due_at=timezone.now(),
+        **values,
+    )

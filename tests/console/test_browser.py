@@ -1,0 +1,129 @@
+"""The desk in a real browser: scripts run, numbers move, and nothing leaves this machine."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from playwright.sync_api import Page, expect, sync_playwright
+
+from notify_platform.delivery import fanout
+from notify_platform.delivery.models import Delivery
+from notify_platform.jobs import jobs
+from notify_platform.jobs.models import SendJob
+from templates_app.models import MessageTemplate
+from tests import factories
+from tests.console.conftest import At, Colleague
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER TESTS: Debian's chromium is not installed"),
+]
+# Playwright's own event loop runs in this thread; Django would refuse the database because of it.
+ASYNC_GUARD = "DJANGO_ALLOW_ASYNC_UNSAFE"
+
+
+@pytest.fixture
+def template(transactional_db: None) -> MessageTemplate:
+    return factories.a_template(factories.a_mini_program(), fields=[("thing1", "活动"), ("thing2", "提示")])
+
+
+@pytest.fixture
+def job(template: MessageTemplate) -> SendJob:
+    people = factories.subscribers(template.mini_program, count=3)
+    factories.grants(template, to=people)
+    job = factories.a_running_job(template)
+    while fanout.step(job):
+        job.refresh_from_db()
+    return job
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser met with: requests to other hosts, errors of scripts, answers that are errors."""
+    return []
+
+
+@pytest.fixture
+def page(
+    live_server: Any, complaints: list[str], colleague: Colleague, at_desk: At, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Page]:
+    """A browser in which a superuser has logged in."""
+    monkeypatch.setenv(ASYNC_GUARD, "true")
+    session = at_desk(colleague(None)).cookies["sessionid"].value
+
+    def watch(request: Any) -> None:
+        if not request.url.startswith((live_server.url, "data:", "blob:")):
+            complaints.append(f"left this machine: {request.url}")
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        context = browser.new_context(base_url=live_server.url, timezone_id="Asia/Shanghai")
+        context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        tab = context.new_page()
+        tab.on("request", watch)
+        tab.on("pageerror", lambda error: complaints.append(f"script: {error}"))
+        tab.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        yield tab
+        browser.close()
+
+
+def change_url(job: SendJob) -> str:
+    return reverse("admin:jobs_sendjob_change", args=[job.pk])
+
+
+def test_the_numbers_of_a_running_job_move_by_themselves(page: Page, job: SendJob, complaints: list[str]) -> None:
+    page.goto(change_url(job))
+    waiting = page.locator("a.desk-tile", has_text="waiting").locator("strong")
+    expect(waiting).to_have_text("3")
+    row = Delivery.objects.filter(job=job).first()
+    assert row is not None
+    Delivery.objects.filter(pk=row.pk).update(state=Delivery.State.CANCELLED)
+    expect(waiting).to_have_text("2")
+    assert complaints == []
+
+
+def test_a_job_that_stops_shows_its_new_buttons_by_itself(page: Page, job: SendJob) -> None:
+    page.goto(change_url(job))
+    expect(page.get_by_role("link", name="Pause")).to_be_visible()
+    jobs.pause(job, by=factories.a_user())
+    expect(page.get_by_role("link", name="Resume")).to_be_visible()
+
+
+def test_the_card_follows_what_is_typed(page: Page, template: MessageTemplate, complaints: list[str]) -> None:
+    factories.subscribers(template.mini_program, count=1, nickname="晴天")
+    page.goto(f"{reverse('admin:jobs_sendjob_add')}?template={template.pk}")
+    page.fill("#id_text_thing1", "{{ nickname | 朋友 }}的水果节")
+    page.fill("#id_text_thing2", "这一句明显比二十个字要长得多所以会被数出来")
+    expect(page.locator('[data-card-line="thing1"]')).to_have_text("晴天的水果节")
+    counter = page.locator("#id_text_thing2 + .desk-counter")
+    expect(counter).to_have_text("21/20")
+    expect(counter).to_have_class("desk-counter desk-over")
+    assert complaints == []
+
+
+def test_the_pages_ask_nobody_else_and_break_nothing(page: Page, job: SendJob, complaints: list[str]) -> None:
+    names = ["index", "jobs_sendjob_changelist", "jobs_sendjob_add", "delivery_delivery_changelist"]
+    addresses = [*(reverse(f"admin:{name}") for name in names), change_url(job)]
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        for address in addresses:
+            page.goto(address)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+    assert complaints == []
+
+
+def test_a_job_is_paused_by_pressing_and_confirming(page: Page, job: SendJob) -> None:
+    page.goto(change_url(job))
+    page.get_by_role("link", name="Pause").click()
+    expect(page.get_by_text("Pause this job?")).to_be_visible()
+    job.refresh_from_db()
+    assert job.state == SendJob.State.RUNNING
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("The job was paused.")).to_be_visible()
+    job.refresh_from_db()
+    assert job.state == SendJob.State.PAUSED
