@@ -80,7 +80,7 @@ class Supervisor:
 
     def _start(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C reaches the supervisor alone, and the whole group can be killed.
-        return subprocess.Popen(queue.cluster_command(), start_new_session=True)  # noqa: S603 - a fixed command
+        return subprocess.Popen(queue.cluster_command(self.node), start_new_session=True)  # noqa: S603 - a fixed command
 
     def _stop(self) -> None:
         try:

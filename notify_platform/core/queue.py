@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
@@ -35,7 +36,6 @@ TASKS = {
     "pulse": "notify_platform.core.queue.answer_pulse",
 }
 
-NODE_VARIABLE = "NOTIFY_PLATFORM_NODE"
 UNANSWERED = timedelta(seconds=15)
 # A driver's slice is 10 s, and settling what is in flight takes at most as long as a request may.
 DRIVER_LEASE = timedelta(seconds=30)
@@ -43,6 +43,16 @@ DRIVER_LEASE = timedelta(seconds=30)
 ORPHANED_AFTER = timedelta(seconds=10)
 STOP_CHECK_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
+
+
+@dataclass(slots=True)
+class _Here:
+    """Which node this process belongs to; a cluster's processes inherit it by being forked."""
+
+    node: str = ""
+
+
+_here = _Here()
 
 
 # --- bells ---------------------------------------------------------------------------------------------------------
@@ -73,10 +83,9 @@ def _name(task: str, ids: tuple[int, ...]) -> str:
 
 
 def register_node() -> WorkerNode:
-    """Write this host's new worker down, and give it its name in the environment of its children."""
+    """Write this host's new worker down."""
     now = database_now()
     name = f"{socket.gethostname()[:60]}:{os.getpid()}"
-    os.environ[NODE_VARIABLE] = name
     node, _made = WorkerNode.objects.update_or_create(
         name=name, defaults={"started_at": now, "beat_at": now, "pulse_at": now, "is_stopping": False}
     )
@@ -112,14 +121,14 @@ def sign_off(node: WorkerNode) -> None:
 def answer_pulse() -> None:
     """The task that shows that tasks run."""
     answer("pulse")
-    WorkerNode.objects.filter(pk=os.environ.get(NODE_VARIABLE, "")).update(pulse_at=Now())
+    WorkerNode.objects.filter(pk=_here.node).update(pulse_at=Now())
 
 
 class StopFlag:
     """Asks now and then whether this process should stop: told to, or orphaned. Cheap to call often."""
 
     def __init__(self) -> None:
-        self._name = os.environ.get(NODE_VARIABLE, "")
+        self._name = _here.node
         self._checked_at = 0.0
         self._stopping = False
 
@@ -138,7 +147,7 @@ class StopFlag:
 @contextmanager
 def driver_place() -> Iterator[bool]:
     """Take one of this node's places to send from; gives False when all are taken."""
-    node = os.environ.get(NODE_VARIABLE, "") or socket.gethostname()
+    node = _here.node or socket.gethostname()
     places = max(1, settings.Q_CLUSTER["workers"] - 1)
     holder = uuid.uuid4()
     taken = next((name for name in (f"{node}/{n}" for n in range(places)) if _take(name, holder)), None)
@@ -158,16 +167,17 @@ def _take(name: str, holder: uuid.UUID) -> bool:
 # --- the cluster ---------------------------------------------------------------------------------------------------
 
 
-def cluster_command() -> list[str]:
-    """Return the command line that runs a cluster as a child which does not outlive its parent."""
-    return [sys.executable, str(settings.BASE_DIR / "manage.py"), "worker", "--cluster"]
+def cluster_command(node: WorkerNode) -> list[str]:
+    """Return the command line that runs a node's cluster as a child which does not outlive its parent."""
+    return [sys.executable, str(settings.BASE_DIR / "manage.py"), "worker", "--cluster", node.pk]
 
 
-def run_cluster() -> None:
+def run_cluster(node: str) -> None:
     """Run a django-q2 cluster in this process; none of its processes outlives its parent (Linux).
 
     django-q2 leaves orphans behind when its parent is killed, and they go on taking tasks.
     """
+    _here.node = node
     parent = os.getppid()
     os.register_at_fork(after_in_child=_die_with_parent)
     _die_with_parent()

@@ -21,11 +21,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         # The child that the supervisor starts; nobody types it.
-        parser.add_argument("--cluster", action="store_true", help=SUPPRESS)
+        parser.add_argument("--cluster", metavar="NODE", help=SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["cluster"]:
-            queue.run_cluster()
+            queue.run_cluster(options["cluster"])
             return
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
