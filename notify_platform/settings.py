@@ -110,19 +110,21 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # A task is a doorbell: short, idempotent, carrying ids. `retry` counts from the moment a task is fetched, so it has to
 # cover every task that waits in memory before it; failures are final here because our own rows know what is left.
+WORKERS = env.int("WORKERS", default=2)
 Q_CLUSTER = {
     "name": "notify_platform",
     "orm": "default",
-    "workers": 2,
-    "queue_limit": 2,
+    "workers": WORKERS,
+    "queue_limit": WORKERS,
     "bulk": 1,
-    "poll": 0.5,
+    "poll": 0.2,
     "timeout": 60,
     "retry": 360,
     "max_attempts": 3,
     "ack_failures": True,
     "save_limit": 200,
     "catch_up": False,
+    "scheduler": False,
     "ALT_CLUSTERS": {},
 }
 
@@ -182,6 +184,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {
         "notify_platform": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+        "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         # urllib3 logs request paths, and ours carry the access token.
         "urllib3": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
     },

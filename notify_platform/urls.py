@@ -7,5 +7,6 @@ from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
+    path("", include("notify_platform.console.urls")),
     path("wechat/callback/", include("notify_platform.callbacks.urls")),
 ]

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.grants import ledger
+from subscriptions.grants.pairing import NewAnswer
 from subscriptions.models import Audience, Source, Subscriber
 from templates_app.models import MessageTemplate, MiniProgram, TemplateField
 
@@ -60,7 +61,7 @@ def grants(template: MessageTemplate, *, to: Sequence[Subscriber], units: int = 
     number = next(_numbers)
     return ledger.record(
         [
-            ledger.NewAnswer(
+            NewAnswer(
                 subscriber_id=person.pk,
                 template=template,
                 answer="accept",

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from notify_platform.callbacks import pushes
 from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.delivery import reports
 from notify_platform.delivery.reports import SentEvent, Verdict
-from templates_app.models import MiniProgram
+from subscriptions.grants import ledger
+from subscriptions.grants.pairing import NewAnswer
+from subscriptions.models import Source
+from subscriptions.people import people
+from templates_app.models import MessageTemplate, MiniProgram
 
 State = CallbackEvent.State
-SENT_EVENT = "subscribe_msg_sent_event"
+REJECT = "reject"
 BATCH = 200
 # A sent event may overtake our own commit by seconds, or wait for a crashed worker's lease to lapse.
 FIRST_DELAY = timedelta(seconds=2)
@@ -38,7 +43,7 @@ def store(mini_program: MiniProgram, *, document: pushes.Document) -> None:
                 identity=pushes.identity(document),
                 event=name,
                 body=body,
-                state=State.PENDING if name == SENT_EVENT else State.IGNORED,
+                state=State.PENDING if name in HANDLERS else State.IGNORED,
                 due_at=Now(),
             )
         ],
@@ -46,32 +51,111 @@ def store(mini_program: MiniProgram, *, document: pushes.Document) -> None:
     )
 
 
+def due() -> QuerySet[CallbackEvent]:
+    """Return the pushes that wait to be handled, oldest first."""
+    return CallbackEvent.objects.filter(state=State.PENDING, due_at__lte=Now()).order_by("due_at", "id")
+
+
 def handle_due() -> int:
     """Handle the pushes that are due, one batch a call; returns how many were looked at."""
     with transaction.atomic():
-        due = CallbackEvent.objects.filter(state=State.PENDING, due_at__lte=Now()).order_by("due_at", "id")
-        batch = list(due.select_for_update(skip_locked=True, of=("self",)).select_related("mini_program")[:BATCH])
-        by_app: dict[int, list[CallbackEvent]] = defaultdict(list)
+        batch = list(due().select_for_update(skip_locked=True, of=("self",)).select_related("mini_program")[:BATCH])
+        alike: dict[tuple[int, str], list[CallbackEvent]] = defaultdict(list)
         for push in batch:
-            by_app[push.mini_program_id].append(push)
-        for pushes_of_app in by_app.values():
-            _handle_sent(pushes_of_app[0].mini_program, pushes_of_app)
+            alike[push.mini_program_id, push.event].append(push)
+        for (_app, event), pushes_alike in alike.items():
+            HANDLERS[event](pushes_alike[0].mini_program, pushes_alike)
     return len(batch)
 
 
 def _handle_sent(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -> None:
     """Settle the messages these pushes speak of; a push is handled when all of its items are."""
-    readable = {push.pk: _sent_events(push.body) for push in batch}
-    flat = [(pk, event) for pk, events in readable.items() for event in events]
-    verdicts = reports.settle_events(mini_program, events=[event for _pk, event in flat])
-    later = {pk for (pk, _event), verdict in zip(flat, verdicts, strict=True) if verdict is Verdict.LATER}
-    empty = {pk for pk, events in readable.items() if not events}
-    handled = [push.pk for push in batch if push.pk not in later | empty]
-    CallbackEvent.objects.filter(pk__in=handled).update(state=State.HANDLED, handled_at=Now())
-    CallbackEvent.objects.filter(pk__in=empty).update(state=State.FAILED, error="no item could be read")
+    flat = [(push, event) for push in batch for event in _sent_events(push.body)]
+    verdicts = reports.settle_events(mini_program, events=[event for _push, event in flat])
+    later = {push.pk: push for (push, _event), verdict in zip(flat, verdicts, strict=True) if verdict is Verdict.LATER}
+    for push in later.values():
+        _try_later(push)
+    read = {push.pk for push, _event in flat}
+    _close([push for push in batch if push.pk in read and push.pk not in later], state=State.HANDLED)
+    _close([push for push in batch if push.pk not in read], state=State.FAILED, error="no item could be read")
+
+
+def _handle_popups(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -> None:
+    """Write down what WeChat says people answered; the phone's reports of the same popups are paired with it."""
+    items = _items_of_our_templates(mini_program, batch)
+    subscribers = people.enrol(mini_program, openids=sorted({item.openid for item in items}))
+    ledger.record(
+        [
+            NewAnswer(
+                subscriber_id=subscribers[item.openid],
+                template=item.template,
+                answer=item.status,
+                source=Source.CALLBACK,
+                answered_at=item.at,
+                request_key=f"callback:{item.push.identity}:{item.number}",
+            )
+            for item in items
+        ]
+    )
+
+
+def _handle_changes(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -> None:
+    """Turn off what people turned off in WeChat's settings; only turning off is pushed."""
+    items = [item for item in _items_of_our_templates(mini_program, batch) if item.status == REJECT]
+    subscribers = people.known(mini_program, openids={item.openid for item in items})
+    for item in items:
+        if item.openid in subscribers:
+            ledger.turn_off(template=item.template, subscriber_ids=[subscribers[item.openid]], at=item.at)
+
+
+HANDLERS: dict[str, Callable[[MiniProgram, Sequence[CallbackEvent]], None]] = {
+    "subscribe_msg_sent_event": _handle_sent,
+    "subscribe_msg_popup_event": _handle_popups,
+    "subscribe_msg_change_event": _handle_changes,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One line of a popup or change event that speaks of a template of ours."""
+
+    push: CallbackEvent
+    number: int
+    openid: str
+    template: MessageTemplate
+    status: str
+    at: datetime
+
+
+def _items_of_our_templates(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -> list[_Item]:
+    """Return what can be handled; a push with a line that cannot is put aside, the others of it are handled still."""
+    templates = {template.wechat_id: template for template in mini_program.templates.all()}
+    found: list[_Item] = []
     for push in batch:
-        if push.pk in later:
-            _try_later(push)
+        at = _moment(push.body.get("CreateTime"))
+        openid = str(push.body.get("FromUserName") or "")
+        lines = pushes.items(push.body)
+        if at is None or not openid or not lines:
+            _close([push], state=State.FAILED, error="no item could be read")
+            continue
+        ours = [(number, line) for number, line in enumerate(lines) if line.get("TemplateId") in templates]
+        found += [
+            _Item(push, number, openid, templates[line["TemplateId"]], line.get("SubscribeStatusString", ""), at)
+            for number, line in ours
+        ]
+        complete = len(ours) == len(lines)
+        _close(
+            [push],
+            state=State.HANDLED if complete else State.UNMATCHED,
+            error="" if complete else "a template is not in our list: sync the templates",
+        )
+    return found
+
+
+def _close(batch: Sequence[CallbackEvent], *, state: CallbackEvent.State, error: str = "") -> None:
+    CallbackEvent.objects.filter(pk__in=[push.pk for push in batch]).update(
+        state=state, error=error, handled_at=Now(), attempts=F("attempts") + 1
+    )
 
 
 def _try_later(push: CallbackEvent) -> None:

@@ -1,4 +1,4 @@
-"""The one noun everybody needs: who did what."""
+"""The nouns everybody needs: who did what, and who works."""
 
 from __future__ import annotations
 
@@ -33,6 +33,52 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.subject}"
+
+
+class Bell(models.Model):
+    """Somebody rang for a task and nobody has answered yet. ``core.queue`` is the only writer."""
+
+    name = models.CharField(_("for"), max_length=60, primary_key=True)
+    rung_at = models.DateTimeField(_("rung"))
+
+    class Meta:
+        verbose_name = _("bell")
+        verbose_name_plural = _("bells")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WorkerNode(models.Model):
+    """One running ``worker`` command. ``core.queue`` is the only writer."""
+
+    name = models.CharField(_("name"), max_length=80, primary_key=True)
+    started_at = models.DateTimeField(_("started"))
+    beat_at = models.DateTimeField(_("last beat of the supervisor"))
+    pulse_at = models.DateTimeField(_("last answer of the queue"))
+    is_stopping = models.BooleanField(_("stopping"), default=False)
+
+    class Meta:
+        verbose_name = _("worker")
+        verbose_name_plural = _("workers")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DriverLease(models.Model):
+    """A place to send from: a node has one fewer than it has processes, so that other tasks breathe."""
+
+    name = models.CharField(_("name"), max_length=100, primary_key=True)
+    holder = models.UUIDField(_("holder"), null=True)
+    until = models.DateTimeField(_("until"))
+
+    class Meta:
+        verbose_name = _("driver lease")
+        verbose_name_plural = _("driver leases")
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def audit(actor: AbstractBaseUser | None, *, action: str, subject: str, **detail: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
@@ -16,6 +16,7 @@ from notify_platform.delivery.models import Delivery
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
 from subscriptions.grants import ledger
+from subscriptions.models import Grant
 from templates_app.models import MiniProgram
 
 # Retries come back within seconds; a row held longer waits for a clock, not for us.
@@ -46,6 +47,16 @@ def _finish() -> int:
     left = Delivery.objects.filter(job=OuterRef("pk"), state__in=Delivery.OPEN)
     done = SendJob.objects.filter(~Exists(left), state=SendJob.State.RUNNING, fanned_out_at__isnull=False)
     return sum(jobs.finish(job) for job in done)
+
+
+def due() -> Q:
+    """Return the condition that ``tick`` or the engine has something to do: a few index probes, for one query."""
+    started = Q(state=SendJob.State.RUNNING) | Q(state=SendJob.State.SCHEDULED, starts_at__lte=Now())
+    clearing = Q(state=SendJob.State.CANCELLED, ended_at__isnull=True)
+    lapsed = Delivery.objects.filter(state__in=Delivery.IN_FLIGHT, lease_until__lte=Now())
+    unknown = Delivery.objects.filter(state=Delivery.State.UNKNOWN, settled_at__isnull=True)
+    expired = Grant.objects.filter(state=Grant.State.AVAILABLE, expires_at__lte=Now())
+    return Exists(SendJob.objects.filter(started | clearing)) | Exists(lapsed) | Exists(unknown) | Exists(expired)
 
 
 def mini_programs_with_work() -> list[MiniProgram]:

@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from notify_platform.core.errors import Refused
 from subscriptions.grants import ledger
 from subscriptions.grants.models import Source
+from subscriptions.grants.pairing import NewAnswer
 from subscriptions.people import people
 from templates_app.models import MessageTemplate, MiniProgram
 
@@ -183,7 +184,7 @@ def _import_batch(mini_program: MiniProgram, *, batch: list[Row], digest: str) -
     subscribers = people.enrol(mini_program, openids=sorted({row.openid for row in batch}))
     return ledger.record(
         [
-            ledger.NewAnswer(
+            NewAnswer(
                 subscriber_id=subscribers[row.openid],
                 template=row.template,
                 answer="accept",

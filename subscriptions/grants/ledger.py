@@ -7,46 +7,20 @@ compare-and-set on a set of rows; what was not in the expected state is left alo
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from subscriptions.grants.models import Answer, Grant, Source, Subscription
+from subscriptions.grants import pairing
+from subscriptions.grants.models import Answer, Grant, Subscription
+from subscriptions.grants.pairing import NewAnswer
+from subscriptions.people.models import Subscriber
 from templates_app.models import MessageTemplate
 
 LAPSE_BATCH = 5000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewAnswer:
-    """What somebody answered, to be written down once.
-
-    ``request_key`` makes a repeated report the same report; ``units`` is how many consents it is worth (an import may
-    bring several); ``answer`` is WeChat's own word.
-    """
-
-    subscriber_id: int
-    template: MessageTemplate
-    answer: str
-    source: Source
-    answered_at: datetime
-    request_key: str
-    units: int = 1
-    scene_id: int | None = None
-
-    @property
-    def identity(self) -> tuple[int, int, str]:
-        """What the database keeps unique."""
-        return (self.subscriber_id, self.template.pk, self.request_key)
-
-    @property
-    def agrees(self) -> bool:
-        """Whether this is a yes. Every word of WeChat's that begins with "accept" is one."""
-        return self.answer.startswith("accept")
 
 
 class Recorded(NamedTuple):
@@ -57,32 +31,18 @@ class Recorded(NamedTuple):
 
 
 def record(answers: Sequence[NewAnswer]) -> Recorded:
-    """Write answers down and grant what they are worth; an answer already known changes nothing."""
-    try:
-        return _record(answers)
-    except IntegrityError:
-        # Somebody wrote one of them between our look and our insert: now we see it.
-        return _record(answers)
+    """Write answers down and grant what they are worth; an answer already known changes nothing.
 
-
-def _record(answers: Sequence[NewAnswer]) -> Recorded:
+    Reports of one person are taken one after the other, so pairing and the cap see all that came before.
+    """
     with transaction.atomic():
+        persons = Subscriber.objects.filter(pk__in={new.subscriber_id for new in answers})
+        list(persons.select_for_update().order_by("pk").values_list("pk"))
         fresh = _unknown(answers)
+        pairs = pairing.find(fresh)
+        worth = pairing.worth(fresh, pairs=pairs)
         rows = Answer.objects.bulk_create(
-            [
-                Answer(
-                    subscriber_id=new.subscriber_id,
-                    template=new.template,
-                    scene_id=new.scene_id,
-                    answer=new.answer,
-                    source=new.source,
-                    units=_worth(new),
-                    request_key=new.request_key,
-                    answered_at=new.answered_at,
-                )
-                for new in fresh
-            ],
-            batch_size=500,
+            [_row(new, units=worth[new.identity], pair=pairs.get(new.identity)) for new in fresh], batch_size=500
         )
         grants = [grant for new, row in zip(fresh, rows, strict=True) for grant in _grants_of(new, answer=row)]
         Grant.objects.bulk_create(grants, batch_size=500)
@@ -101,8 +61,18 @@ def _unknown(answers: Sequence[NewAnswer]) -> list[NewAnswer]:
     return [new for identity, new in unique.items() if identity not in known]
 
 
-def _worth(new: NewAnswer) -> int:
-    return new.units if new.agrees and new.template.is_counted else 0
+def _row(new: NewAnswer, *, units: int, pair: Answer | None) -> Answer:
+    return Answer(
+        subscriber_id=new.subscriber_id,
+        template=new.template,
+        scene_id=new.scene_id,
+        answer=new.answer,
+        source=new.source,
+        units=units,
+        request_key=new.request_key,
+        answered_at=new.answered_at,
+        pair=pair,
+    )
 
 
 def _grants_of(new: NewAnswer, *, answer: Answer) -> Iterable[Grant]:
@@ -116,7 +86,7 @@ def _grants_of(new: NewAnswer, *, answer: Answer) -> Iterable[Grant]:
             granted_at=new.answered_at,
             expires_at=expires_at,
         )
-        for _ in range(_worth(new))
+        for _ in range(answer.units)
     )
 
 
@@ -132,10 +102,11 @@ def _turn_on(pairs: Collection[tuple[int, int]]) -> None:
 
 def in_stock(*, template: MessageTemplate) -> QuerySet[Grant]:
     """Return the units of a template that could be used this moment."""
-    return Grant.objects.filter(_unexpired(), template=template, state=Grant.State.AVAILABLE)
+    return Grant.objects.filter(unexpired(), template=template, state=Grant.State.AVAILABLE)
 
 
-def _unexpired() -> Q:
+def unexpired() -> Q:
+    """Return the condition that a unit is still valid this moment."""
     return Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
 
 

@@ -80,6 +80,15 @@ class Answer(models.Model):
     request_key = models.CharField(_("request"), max_length=120)
     answered_at = models.DateTimeField(_("answered"))
     received_at = models.DateTimeField(_("received"), auto_now_add=True)
+    # One popup is reported by the phone and by WeChat: the report that came second names the first, for ever.
+    pair = models.OneToOneField(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="paired_by",
+        verbose_name=_("same popup as"),
+    )
 
     class Meta:
         verbose_name = _("answer")

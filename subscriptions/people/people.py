@@ -29,3 +29,12 @@ def enrol(mini_program: MiniProgram, *, openids: Sequence[str]) -> dict[str, int
 def mark_unreachable(subscriber_ids: Collection[int]) -> int:
     """WeChat does not know these openids in this mini-program: nothing is sent to them again. Returns the count."""
     return Subscriber.objects.filter(pk__in=subscriber_ids, invalid_at__isnull=True).update(invalid_at=Now())
+
+
+def note_main_switch(subscriber: Subscriber, *, on: bool) -> bool:
+    """Note that the person turned all messages of the mini-program on or off in WeChat; True when that is news.
+
+    Consents are kept while it is off, and not used.
+    """
+    noted = Subscriber.objects.filter(pk=subscriber.pk, main_switch_off_at__isnull=not on)
+    return noted.update(main_switch_off_at=None if on else Now()) == 1

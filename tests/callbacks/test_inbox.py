@@ -13,6 +13,7 @@ from notify_platform.delivery import claims, fanout, settlement
 from notify_platform.delivery.models import Delivery
 from notify_platform.wechat.gateway import SendResult
 from notify_platform.wechat.outcomes import outcome_of_code
+from subscriptions.models import Answer, Grant, Subscriber, Subscription
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -127,3 +128,68 @@ def test_a_nested_list_is_read_like_a_flat_one(template, accepted):
     inbox.handle_due()
 
     assert states() == [State.HANDLED]
+
+
+def a_popup(openid, *lines, event="subscribe_msg_popup_event"):
+    items = [{"TemplateId": template, "SubscribeStatusString": word, "PopupScene": "0"} for template, word in lines]
+    return {
+        "FromUserName": openid,
+        "CreateTime": int(timezone.now().timestamp()),
+        "Event": event,
+        "List": items if len(items) != 1 else items[0],
+    }
+
+
+def test_a_popup_wechat_tells_of_is_a_consent_even_of_somebody_we_never_met(template):
+    openid = factories.an_openid()
+    inbox.store(template.mini_program, document=a_popup(openid, (template.wechat_id, "accept")))
+
+    inbox.handle_due()
+
+    assert states() == [State.HANDLED]
+    assert Grant.objects.get().subscriber.openid == openid
+
+
+def test_the_same_popup_pushed_twice_is_one_consent(template):
+    document = a_popup(factories.an_openid(), (template.wechat_id, "accept"))
+    for _ in range(2):
+        inbox.store(template.mini_program, document=document)
+        inbox.handle_due()
+
+    assert Grant.objects.count() == 1
+
+
+def test_each_line_of_a_popup_counts(template):
+    other = factories.a_template(template.mini_program)
+    lines = [(template.wechat_id, "accept"), (other.wechat_id, "reject"), ("T-unknown", "accept")]
+    inbox.store(template.mini_program, document=a_popup(factories.an_openid(), *lines))
+
+    inbox.handle_due()
+
+    assert states() == [State.UNMATCHED]
+    assert CallbackEvent.objects.get().error == "a template is not in our list: sync the templates"
+    assert list(Grant.objects.values_list("template_id", flat=True)) == [template.pk]
+    assert sorted(Answer.objects.values_list("answer", flat=True)) == ["accept", "reject"]
+
+
+def test_turning_a_template_off_in_wechat_voids_its_consents(template):
+    person = factories.subscribers(template.mini_program, count=1)[0]
+    factories.grants(template, to=[person], units=2, age=timedelta(minutes=1))
+    event = a_popup(person.openid, (template.wechat_id, "reject"), event="subscribe_msg_change_event")
+    inbox.store(template.mini_program, document=event)
+
+    inbox.handle_due()
+
+    assert states() == [State.HANDLED]
+    assert set(Grant.objects.values_list("state", flat=True)) == {Grant.State.REVOKED}
+    assert Subscription.objects.get().state == Subscription.State.OFF
+
+
+def test_a_change_event_about_a_stranger_is_handled_and_changes_nothing(template):
+    event = a_popup(factories.an_openid(), (template.wechat_id, "reject"), event="subscribe_msg_change_event")
+    inbox.store(template.mini_program, document=event)
+
+    inbox.handle_due()
+
+    assert states() == [State.HANDLED]
+    assert (Subscriber.objects.count(), Subscription.objects.count()) == (0, 0)

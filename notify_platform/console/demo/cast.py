@@ -16,6 +16,7 @@ from django.utils import timezone
 from notify_platform.delivery.models import Delivery
 from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.grants import ledger
+from subscriptions.grants.pairing import NewAnswer
 from subscriptions.models import (
     Answer,
     Audience,
@@ -194,7 +195,7 @@ def _consent(template: MessageTemplate, *, people: Sequence[Subscriber], random:
     for start in range(0, len(people), 1000):
         ledger.record(
             [
-                ledger.NewAnswer(
+                NewAnswer(
                     subscriber_id=person.pk,
                     template=template,
                     answer="accept",

@@ -1,0 +1,20 @@
+"""What the doorbell calls for the inbox."""
+
+from __future__ import annotations
+
+import time
+
+from notify_platform.callbacks import inbox
+from notify_platform.core import queue
+
+SLICE_SECONDS = 5.0
+
+
+def handle() -> None:
+    """Handle the pushes that are due; ring again when there were more than one slice could take."""
+    queue.answer("callbacks")
+    ends_at = time.monotonic() + SLICE_SECONDS
+    while inbox.handle_due() == inbox.BATCH:
+        if time.monotonic() > ends_at:
+            queue.ring("callbacks")
+            return

@@ -1,0 +1,101 @@
+"""The worker's supervisor: keeps one django-q2 cluster alive, and rings when something is due."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db import DatabaseError, close_old_connections
+from django.db.models import BooleanField, Exists, ExpressionWrapper, Q
+from django.db.models.functions import Now
+
+from notify_platform.callbacks import inbox
+from notify_platform.core import queue
+from notify_platform.core.models import WorkerNode
+from notify_platform.delivery import upkeep
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+PULSE_EVERY_TICKS = 3
+# A healthy queue answers within a second; one idle worker killed by the system freezes django-q2 for good.
+FROZEN_AFTER = timedelta(seconds=9)
+# Slices end within a second of the stop flag; what is in flight may take as long as a request.
+STOP_SECONDS = 25
+
+
+class Supervisor:
+    """Runs until ``stopping()`` is true; then everything under way is settled and the cluster is gone."""
+
+    def __init__(self, *, stopping: Callable[[], bool]) -> None:
+        self.stopping = stopping
+        self.node = queue.register_node()
+        self.cluster = self._start()
+        self.ticks = 0
+
+    def run(self) -> None:
+        """Tick each second."""
+        try:
+            while not self.stopping():
+                began = time.monotonic()
+                try:
+                    self._tick()
+                except DatabaseError:
+                    logger.exception("the database did not answer; trying again")
+                time.sleep(max(0.0, TICK_SECONDS - (time.monotonic() - began)))
+        finally:
+            self._stop()
+
+    def _tick(self) -> None:
+        close_old_connections()
+        queue.beat(self.node)
+        due = self._look()
+        if self.cluster.poll() is not None or due["frozen"]:
+            logger.warning("the cluster %s; starting another", "is frozen" if due["frozen"] else "has ended")
+            self._kill()
+            queue.clear_after_cluster(self.node)
+            self.cluster = self._start()
+        if self.ticks % PULSE_EVERY_TICKS == 0:
+            queue.ring("pulse")
+        for task in ("upkeep", "callbacks"):
+            if due[task]:
+                queue.ring(task)
+        self.ticks += 1
+
+    def _look(self) -> dict[str, bool]:
+        """Ask the one question of every second: is anything due, and does the queue still answer?"""
+        row = WorkerNode.objects.filter(pk=self.node.pk).annotate(
+            upkeep=ExpressionWrapper(upkeep.due(), BooleanField()),
+            callbacks=Exists(inbox.due()),
+            frozen=ExpressionWrapper(Q(pulse_at__lt=Now() - FROZEN_AFTER), BooleanField()),
+        )
+        found = row.values("upkeep", "callbacks", "frozen").first()
+        return {name: bool(found and found[name]) for name in ("upkeep", "callbacks", "frozen")}
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # A session of its own: Ctrl-C reaches the supervisor alone, and the whole group can be killed.
+        return subprocess.Popen(queue.cluster_command(self.node), start_new_session=True)  # noqa: S603 - a fixed command
+
+    def _stop(self) -> None:
+        try:
+            queue.tell_to_stop(self.node)
+        except DatabaseError:
+            logger.exception("the stop flag could not be raised")
+        self.cluster.terminate()
+        try:
+            self.cluster.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            logger.warning("the cluster did not stop in %s s; it is killed", STOP_SECONDS)
+        self._kill()
+        queue.sign_off(self.node)
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.cluster.pid, signal.SIGKILL)
+        self.cluster.wait()

@@ -1,0 +1,12 @@
+"""Operations."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from notify_platform.console import health
+
+urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+]

@@ -1,0 +1,55 @@
+"""What the doorbell calls: thin, on ids, safe to run twice."""
+
+from __future__ import annotations
+
+import time
+
+from notify_platform.core import queue
+from notify_platform.delivery import upkeep as keeping
+from notify_platform.delivery.engine import Engine
+from templates_app.models import MiniProgram
+
+SLICE_SECONDS = 10.0
+UPKEEP_SECONDS = 5.0
+
+# One engine per mini-program and process: its connections and its TLS context outlive a slice.
+_engines: dict[int, Engine] = {}
+
+
+def deliver(mini_program_id: int) -> None:
+    """Send the due messages of a mini-program for one slice, and ring again while some are left."""
+    queue.answer("deliver", mini_program_id)
+    stopping = queue.StopFlag()
+    mini_program = MiniProgram.objects.filter(pk=mini_program_id).first()
+    if mini_program is None or stopping():
+        return
+    with queue.driver_place() as have_place:
+        if not have_place:
+            return  # whoever holds the places rings on, and so does the next tick
+        _engine(mini_program).run_slice(seconds=SLICE_SECONDS, stopping=stopping)
+    if not stopping() and mini_program in keeping.mini_programs_with_work():
+        queue.ring("deliver", mini_program_id)
+
+
+def upkeep() -> None:
+    """Keep jobs moving; ring for every mini-program that has messages due."""
+    queue.answer("upkeep")
+    stopping = queue.StopFlag()
+    ends_at = time.monotonic() + UPKEEP_SECONDS
+    while keeping.tick() and time.monotonic() < ends_at and not stopping():
+        _ring_for_work()
+    _ring_for_work()
+
+
+def _ring_for_work() -> None:
+    for mini_program in keeping.mini_programs_with_work():
+        queue.ring("deliver", mini_program.pk)
+
+
+def _engine(mini_program: MiniProgram) -> Engine:
+    known = _engines.get(mini_program.pk)
+    if known is None or known.mini_program.proxy_url != mini_program.proxy_url:
+        if known is not None:
+            known.close()
+        known = _engines[mini_program.pk] = Engine(mini_program)
+    return known

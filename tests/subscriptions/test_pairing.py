@@ -1,0 +1,153 @@
+"""One popup, two witnesses: however they arrive, it is one answer."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import permutations
+
+import pytest
+from django.utils import timezone
+
+from subscriptions.grants import ledger
+from subscriptions.grants.pairing import NewAnswer
+from subscriptions.models import Answer, Grant, Source
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+NOW = timezone.now()
+
+
+@pytest.fixture
+def template():
+    return factories.a_template(factories.a_mini_program())
+
+
+@pytest.fixture
+def person(template):
+    return factories.subscribers(template.mini_program, count=1)[0]
+
+
+@pytest.fixture
+def tell(person, template):
+    def tell(source, *, after=0, answer="accept", template=template, person=person):
+        number = Answer.objects.count()
+        new = NewAnswer(
+            subscriber_id=person.pk,
+            template=template,
+            answer=answer,
+            source=source,
+            answered_at=NOW + timedelta(seconds=after),
+            request_key=f"{source}:{number}",
+        )
+        return ledger.record([new]).units
+
+    return tell
+
+
+def units():
+    return Grant.objects.filter(state=Grant.State.AVAILABLE).count()
+
+
+@pytest.mark.parametrize("order", [(Source.CLIENT, Source.CALLBACK), (Source.CALLBACK, Source.CLIENT)])
+@pytest.mark.parametrize("apart", [0, 1, 120])
+def test_a_popup_told_by_phone_and_event_is_one_unit(tell, order, apart):
+    tell(order[0])
+
+    assert tell(order[1], after=apart) == 0
+    assert units() == 1
+    assert Answer.objects.get(source=order[1]).pair.source == order[0]
+
+
+def test_more_than_two_minutes_apart_they_are_two_popups(tell):
+    tell(Source.CLIENT)
+
+    assert tell(Source.CALLBACK, after=121) == 1
+    assert units() == 2
+
+
+@pytest.mark.parametrize("order", sorted(set(permutations(["client"] * 3 + ["callback"] * 3))))
+def test_three_popups_in_a_minute_stay_three_in_whatever_order_they_are_told(tell, order):
+    moments = {"client": iter([0, 20, 40]), "callback": iter([0, 20, 40])}
+    for source in order:
+        tell(Source(source), after=next(moments[source]))
+
+    assert units() == 3
+
+
+def test_the_nearest_report_is_taken(tell):
+    tell(Source.CLIENT, after=0)
+    tell(Source.CLIENT, after=60)
+    tell(Source.CALLBACK, after=50)
+
+    assert Answer.objects.get(source=Source.CALLBACK).pair.answered_at == NOW + timedelta(seconds=60)
+
+
+def test_a_report_is_paired_once_for_ever(tell):
+    tell(Source.CLIENT)
+    tell(Source.CALLBACK)
+
+    assert tell(Source.CALLBACK, after=1) == 1
+
+
+def test_a_yes_is_not_paired_with_a_no(tell):
+    tell(Source.CLIENT, answer="reject")
+
+    assert tell(Source.CALLBACK) == 1
+    assert Answer.objects.filter(pair__isnull=False).count() == 0
+
+
+def test_a_no_is_paired_with_a_no_and_grants_nothing(tell):
+    tell(Source.CLIENT, answer="reject")
+    tell(Source.CALLBACK, answer="reject")
+
+    assert Answer.objects.filter(pair__isnull=False).count() == 1
+    assert units() == 0
+
+
+def test_a_special_yes_of_the_phone_is_the_plain_yes_of_the_event(tell):
+    tell(Source.CLIENT, answer="acceptWithAlert")
+
+    assert tell(Source.CALLBACK) == 0
+
+
+def test_another_persons_or_templates_report_is_another_popup(tell, template):
+    tell(Source.CLIENT)
+    neighbour = factories.subscribers(template.mini_program, count=1)[0]
+
+    assert tell(Source.CALLBACK, person=neighbour) == 1
+    assert tell(Source.CALLBACK, template=factories.a_template(template.mini_program)) == 1
+
+
+def test_two_reports_by_the_same_witness_are_two_popups(tell):
+    assert [tell(Source.CLIENT), tell(Source.CLIENT, after=1)] == [1, 1]
+
+
+def test_a_phone_alone_can_hold_five_units_and_no_more(tell):
+    granted = [tell(Source.CLIENT, after=number * 300) for number in range(7)]
+
+    assert granted == [1, 1, 1, 1, 1, 0, 0]
+    assert units() == 5
+
+
+def test_wechats_event_grants_what_the_cap_held_back(tell):
+    for number in range(6):
+        tell(Source.CLIENT, after=number * 300)
+
+    assert tell(Source.CALLBACK, after=5 * 300) == 1
+    assert units() == 6
+
+
+def test_a_confirmed_unit_makes_room_for_another_unconfirmed_one(tell):
+    for number in range(5):
+        tell(Source.CLIENT, after=number * 300)
+    tell(Source.CALLBACK, after=0)
+
+    assert tell(Source.CLIENT, after=9000) == 1
+
+
+def test_a_spent_unit_makes_room_for_another_unconfirmed_one(tell, template, person):
+    for number in range(5):
+        tell(Source.CLIENT, after=number * 300)
+    ledger.spend(ledger.reserve(template=template, subscriber_ids=[person.pk]).values())
+
+    assert tell(Source.CLIENT, after=9000) == 1
