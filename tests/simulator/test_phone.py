@@ -196,6 +196,14 @@ def test_the_app_decides_which_platform_is_asked(
     assert fake.asked == []
 
 
+def test_a_proxy_of_the_environment_is_not_asked(
+    browser: Browser, fake: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+    assert (browser.api("GET", "v1/prompts")[0], len(fake.asked)) == (401, 1)
+
+
 def test_a_platform_that_is_down_is_told(browser: Browser, control: SimulatorControl) -> None:
     control.setup(apps=[app(api_url="http://127.0.0.1:9")])
 

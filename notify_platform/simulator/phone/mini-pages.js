@@ -146,9 +146,12 @@ export function scene(code) {
 }
 
 function planError(here, error) {
-  const [title, text] = explain(error, state.app);
+  const isAboutScene = [400, 404, 422].includes(error.status);
+  const [title, text] = isAboutScene
+    ? ["没能取到这个场景", `${error.message}（${error.code}）请在后台检查编码为「${here.code}」的场景，再点「重试」。`]
+    : explain(error, state.app);
   const again = button({ class: "primary", onclick: () => replan(here.code), id: "retry" }, "重试");
-  return notice({ icon: "unplugged", title, text, actions: [again] });
+  return notice({ icon: isAboutScene ? "warning" : "unplugged", title, text, actions: [again] });
 }
 
 function question(here, plan, back) {

@@ -7,7 +7,7 @@ import * as handset from "./handset.js";
 import { showJournal } from "./journal.js";
 import { announce, escapeAll, hideBanner } from "./layer.js";
 import { become, me, users } from "./me.js";
-import { start } from "./mini.js";
+import { close, start } from "./mini.js";
 import { cardPage, home, scene } from "./mini-pages.js";
 import { go, place } from "./routes.js";
 import { load as loadSettings, settings } from "./settings.js";
@@ -140,6 +140,7 @@ async function look() {
     if (isNews || isFirstLook || state.isOffline) update({ inbox: { ...inbox, isKnown: true }, isOffline: false });
   } catch (error) {
     if (error.code === "no_user") forgetUser();
+    else if (error.code === "no_app") forgetEverything();
     else if (!state.isOffline) update({ isOffline: true });
   }
 }
@@ -155,8 +156,17 @@ function tell(card) {
 
 /** The simulator was reset and does not know this user any more. */
 function forgetUser() {
+  close();
   update({ openid: "" });
   go("users");
+}
+
+/** The simulator was reset and has other mini-programs, or none. */
+function forgetEverything() {
+  escapeAll();
+  close();
+  update({ openid: "", app: null, apps: [] });
+  void begin();
 }
 
 listen(draw);
