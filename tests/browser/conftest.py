@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +21,14 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
 CHROMIUM = Path("/usr/bin/chromium")
+MISSING = [
+    *([] if CHROMIUM.exists() else [f"{CHROMIUM} (on Debian: apt install chromium)"]),
+    *([] if find_spec("playwright") else ["playwright"]),
+]
+# A module of browser tests is skipped whole, so that this is said in one line.
+WHY_SKIPPED = f"BROWSER TESTS SKIPPED: there is no {' and no '.join(MISSING)}" if MISSING else ""
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 PHONE, DESK = (390, 844), (1440, 900)
-SKIPPED = "BROWSER TESTS SKIPPED: "
 
 TEMPLATES = [
     template(
@@ -40,10 +47,7 @@ SCENES = [
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium. While it runs this thread has an event loop, and Django refuses to touch its database."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"{SKIPPED}there is no {CHROMIUM}; on Debian: apt install chromium")
-    driver = pytest.importorskip("playwright.sync_api", reason=f"{SKIPPED}playwright is not installed")
-    with driver.sync_playwright() as running:
+    with import_module("playwright.sync_api").sync_playwright() as running:
         browser = running.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
         yield browser
         browser.close()

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.conftest import DESK, PHONE, OpenPhone, Watch, World
+from tests.browser.conftest import DESK, PHONE, WHY_SKIPPED, OpenPhone, Watch, World
 from tests.simulator.platform_api import WORDS, Refusal
 from tests.simulator.stage import APP, BEN, PICKUP, RETURN
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
+
+if WHY_SKIPPED:
+    pytest.skip(WHY_SKIPPED, allow_module_level=True)
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
