@@ -50,9 +50,12 @@ async function begin(mini) {
 
 /** Fetch the stock and every scene's plan, so that a tap needs to wait for nothing. */
 async function refresh(mini) {
-  const plans = state.app.scenes.map((scene) => plan(mini, scene.code));
-  const [stock] = await Promise.all([mini.platform.subscriptions(), ...plans]);
-  updateMini(mini, { subscriptions: Object.fromEntries(stock.subscriptions.map((each) => [each.template_id, each])) });
+  await Promise.all([recount(mini), ...state.app.scenes.map((scene) => plan(mini, scene.code))]);
+}
+
+async function recount(mini) {
+  const { subscriptions } = await mini.platform.subscriptions();
+  updateMini(mini, { subscriptions: Object.fromEntries(subscriptions.map((each) => [each.template_id, each])) });
 }
 
 async function plan(mini, code) {
@@ -69,20 +72,26 @@ export function replan(code) {
   return plan(state.mini, code);
 }
 
+/** Fetch the plans that an answer elsewhere may have changed; called when the scenes come into view. */
+export function replanStale() {
+  const { mini } = state;
+  for (const [code, known] of Object.entries(mini.plans)) if (known.isStale) void plan(mini, code);
+}
+
 /** Ask for consent. Called by a tap: nothing may be awaited before wx is asked. */
 export function ask(scene) {
   const mini = state.mini;
   const { plan: planned } = mini.plans[scene.code];
   return wx.requestSubscribeMessage({ tmplIds: planned.template_ids }).then(
-    (result) => answered(mini, planned, result),
-    (failure) => failed(mini, planned, failure),
+    (result) => answered(mini, { scene, planned }, result),
+    (failure) => failed(mini, { scene, planned }, failure),
   );
 }
 
-async function answered(mini, planned, { errMsg, ...results }) {
+async function answered(mini, { scene, planned }, { errMsg, ...results }) {
   const accepted = Object.values(results).filter((answer) => answer.startsWith("accept")).length;
   if (accepted) mini.hasAgreed = true;
-  if (!(await report(mini, { prompt_id: planned.prompt_id, results }))) return;
+  if (!(await report(mini, scene, { prompt_id: planned.prompt_id, results }))) return;
   if (accepted) toast(`已同意 ${accepted} 项提醒`, { isGood: true });
   else await tellRefusal(Object.keys(results));
 }
@@ -94,7 +103,7 @@ async function tellRefusal(templateIds) {
   toast(isKept ? "你选择了不再接收，可在设置中更改" : "好的，这次不提醒");
 }
 
-async function failed(mini, planned, { errMsg, errCode, cause }) {
+async function failed(mini, { scene, planned }, { errMsg, errCode, cause }) {
   if (cause) {
     toast(explain(cause, state.app)[0]);
     return;
@@ -103,7 +112,7 @@ async function failed(mini, planned, { errMsg, errCode, cause }) {
     toast(errMsg);
     return;
   }
-  await report(mini, { prompt_id: planned.prompt_id, results: {}, err_code: errCode });
+  await report(mini, scene, { prompt_id: planned.prompt_id, results: {}, err_code: errCode });
   if (errCode !== MAIN_SWITCH_OFF) {
     toast(`没能请求授权（${errCode}）`);
     return;
@@ -117,11 +126,12 @@ async function failed(mini, planned, { errMsg, errCode, cause }) {
 }
 
 /** Tell the platform, then ask it what to ask next; resolves to whether it knows. */
-async function report(mini, result) {
+async function report(mini, scene, result) {
   const request = { ...result, client_request_id: crypto.randomUUID() };
   mini.unsent.push({ request, answeredAt: performance.now() });
   const isKnown = await flush(mini);
-  if (isKnown) void refresh(mini).catch(() => {});
+  for (const known of Object.values(mini.plans)) known.isStale = true;
+  if (isKnown) void Promise.all([recount(mini), plan(mini, scene.code)]).catch(() => {});
   return isKnown;
 }
 

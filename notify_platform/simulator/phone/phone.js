@@ -7,7 +7,7 @@ import * as handset from "./handset.js";
 import { showJournal } from "./journal.js";
 import { announce, escapeAll, hideBanner } from "./layer.js";
 import { become, me, users } from "./me.js";
-import { close, start } from "./mini.js";
+import { close, replanStale, start } from "./mini.js";
 import { cardPage, home, scene } from "./mini-pages.js";
 import { go, place } from "./routes.js";
 import { load as loadSettings, settings } from "./settings.js";
@@ -95,6 +95,7 @@ function enter() {
     void loadSettings();
   }
   if (name === "mini" && state.mini.status === "closed") void start();
+  else if (name === "mini" && place().length === 1) replanStale();
   redraw();
   void look();
 }

@@ -17,7 +17,7 @@ export function freshMini() {
   return {
     status: "closed", // starting, ready, failed
     error: null,
-    plans: {}, // scene code → {plan} or {error}
+    plans: {}, // scene code → {plan} or {error}, with isStale after an answer
     subscriptions: {}, // template id → what the platform says
     unsent: [], // answers the platform has not heard of yet
     opening: null, // {path, query, title, report}: the card that was tapped
