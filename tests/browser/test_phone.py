@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.browser.conftest import DESK, PHONE, WHY_SKIPPED, OpenPhone, Watch, World
-from tests.simulator.platform_api import WORDS, Refusal
+from tests.browser.hands import ask, tab_to, toast
+from tests.simulator.platform_api import Refusal
 from tests.simulator.stage import APP, BEN, PICKUP, RETURN
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
 
 if WHY_SKIPPED:
     pytest.skip(WHY_SKIPPED, allow_module_level=True)
@@ -33,17 +31,6 @@ def told(body: Mapping[str, Any]) -> dict[str, Any]:
     assert isinstance(ago, int)
     assert 0 <= ago < 60_000
     return report
-
-
-def ask(page: Page, scene: str = "paid") -> None:
-    """Tap a scene, read the words, tap the button under them."""
-    page.click(f"#scene-{scene}")
-    page.get_by_role("heading", name=WORDS).wait_for()
-    page.click("#ask")
-
-
-def toast(page: Page, words: str) -> None:
-    page.locator("#toast.is-shown", has_text=words).wait_for()
 
 
 @pytest.mark.parametrize("size", [PHONE, DESK])
@@ -331,14 +318,6 @@ def test_everything_can_be_done_with_the_keyboard(open_phone: OpenPhone, world: 
     assert world.balances() == {PICKUP: 1, RETURN: 1}
     toast(page, "已同意")
     tab_to(page, "#ask")
-
-
-def tab_to(page: Page, target: str) -> None:
-    for _ in range(30):
-        if page.evaluate("(target) => document.activeElement.matches(target)", target):
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError(f"{target} cannot be reached with Tab")
 
 
 def test_a_new_user_starts_at_the_scenes_and_is_remembered(open_phone: OpenPhone, world: World) -> None:
