@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from functools import cached_property
 from typing import Any
 
@@ -83,11 +84,12 @@ class WeChatError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes back over the wire: body (bytes), HTTP status, content type."""
+    """What goes back over the wire: body (bytes), HTTP status, content type, further headers."""
 
     body: bytes
     status: int = 200
     content_type: str = JSON_TYPE
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ class Silence:
 class Call:
     """One request: ``query`` holds the first value of each name, ``raw`` is the body as it came.
 
-    ``delay_s``: seconds that a fault rule adds before the call is judged.
+    ``query_string`` is the query as it came; ``headers`` find a name in any case; ``delay_s``: seconds that a fault
+    rule adds before the call is judged.
     """
 
     method: str
@@ -109,6 +112,8 @@ class Call:
     query: dict[str, str]
     raw: bytes
     client_ip: str
+    query_string: str = ""
+    headers: Message = field(default_factory=Message)
     delay_s: float = field(default=0.0)
 
     @cached_property

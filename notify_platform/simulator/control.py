@@ -90,7 +90,17 @@ class SimulatorControl:
     def setup(
         self, *, apps: Sequence[Mapping[str, Any]] = (), settings: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Make apps, or configure those that exist anew (their users and books stay), and change settings."""
+        """Make apps, or configure those that exist anew (their users and books stay), and change settings.
+
+        An app: ``{"app_id", "secret"}`` and, where wanted,
+
+        - ``original_id``; ``templates``: rows of gettemplate, each with an optional ``kind``; ``pages``: the published
+          ones (absent: any page will do);
+        - ``callback_url``, ``callback_token``, ``aes_key``, ``mode``, ``format``: where and how events are pushed;
+        - for the phone page at ``/phone``: ``name``; ``api_url``: the platform's base URL, like
+          ``http://127.0.0.1:8000``, without which the mini-program cannot start there; ``scenes``:
+          ``[{"code", "name"?}]``, the platform's codes and what is written on them.
+        """
         return self._post("setup", {"apps": list(apps), "settings": dict(settings or {})})
 
     def add_users(self, app_id: str, users: Iterable[Mapping[str, Any]]) -> int:
@@ -118,7 +128,7 @@ class SimulatorControl:
         return self._post("popup", body)
 
     def turn_off(self, app_id: str, openid: str, *template_ids: str) -> None:
-        """Let a user turn templates off in the settings of the mini-program."""
+        """Let a user turn templates off in the settings of the mini-program; its phone page asks no more for them."""
         self._post("turn_off", {"app_id": app_id, "openid": openid, "template_ids": list(template_ids)})
 
     def set_main_switch(self, app_id: str, openid: str, *, on: bool) -> None:

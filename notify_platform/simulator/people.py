@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from notify_platform.simulator.calls import Call, WeChatError
@@ -57,12 +57,14 @@ def answer_popup(
     with world.lock:
         user = app.users.setdefault(openid, User())
         user.visited_at = world.now()
-        failure = _popup_failure(app, user, list(answers))
+        failure = popup_failure(app, user, list(answers))
         if failure:
-            return {"errMsg": f"requestSubscribeMessage:fail {POPUP_FAILURES[failure]}", "errCode": failure}
-        given = _without_same_titles(app, answers)
+            return failed(failure)
+        given = {each: answers[each] for each in without_same_titles(app, answers)}
         for template_id, answer in given.items():
             _note_answer(app.templates[template_id], user, accepted=answer == "accept")
+            if not silent:
+                user.kept.pop(template_id, None)  # a popup was seen, so nothing was kept
     if not silent:
         pusher.popup_answered(app, openid=openid, answers=given)
     return {"errMsg": "requestSubscribeMessage:ok", **dict.fromkeys(answers, "filter"), **given}
@@ -74,7 +76,17 @@ def turn_off(world: World, pusher: Pusher, app: App, *, openid: str, template_id
         user = _user(app, openid)
         for template_id in template_ids:
             user.stock(template_id).balance = 0
+            user.kept[template_id] = "reject"
     pusher.turned_off(app, openid=openid, template_ids=template_ids)
+
+
+def turn_on(world: World, app: App, *, openid: str, template_id: str) -> None:
+    """Let a user allow a template again: nothing comes back and nothing is pushed, but the next request may ask.
+
+    Raises ``ValueError`` for a user nobody added.
+    """
+    with world.lock:
+        _user(app, openid).kept.pop(template_id, None)
 
 
 def set_main_switch(world: World, app: App, *, openid: str, on: bool) -> None:
@@ -132,8 +144,8 @@ def _user(app: App, openid: str) -> User:
     return app.users[openid]
 
 
-def _popup_failure(app: App, user: User, template_ids: list[str]) -> int:
-    """Return the errCode of a popup that cannot be shown, or 0."""
+def popup_failure(app: App, user: User, template_ids: Sequence[str]) -> int:
+    """Return the errCode of a popup that cannot be shown, or 0 (lock held)."""
     if not template_ids:
         return 10001
     if len(template_ids) > MOST_IDS:
@@ -146,16 +158,17 @@ def _popup_failure(app: App, user: User, template_ids: list[str]) -> int:
     return 0 if user.main_switch else 20004
 
 
-def _without_same_titles(app: App, answers: Mapping[str, str]) -> dict[str, str]:
-    """Keep the first template of each title: the popup shows a title once."""
-    seen: set[str] = set()
-    kept: dict[str, str] = {}
-    for template_id, answer in answers.items():
-        title = app.templates[template_id].row["title"]
-        if title not in seen:
-            kept[template_id] = answer
-        seen.add(title)
-    return kept
+def failed(code: int) -> dict[str, Any]:
+    """Return what ``wx.requestSubscribeMessage`` gives to its ``fail``."""
+    return {"errMsg": f"requestSubscribeMessage:fail {POPUP_FAILURES[code]}", "errCode": code}
+
+
+def without_same_titles(app: App, template_ids: Iterable[str]) -> list[str]:
+    """Return the first template of each title: the popup shows a title once (lock held)."""
+    first: dict[str, str] = {}
+    for template_id in template_ids:
+        first.setdefault(app.templates[template_id].row["title"], template_id)
+    return list(first.values())
 
 
 def _note_answer(template: Template, user: User, *, accepted: bool) -> None:

@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl
 from notify_platform.simulator.calls import Call, Reply, Silence, encoded
 from notify_platform.simulator.control import SimulatorControl
 from notify_platform.simulator.dispatch import Dispatcher
+from notify_platform.simulator.phones import Phones, is_of_a_phone
 from notify_platform.simulator.pushes import Pusher
 from notify_platform.simulator.settings import Settings
 from notify_platform.simulator.steering import PREFIX, Steering
@@ -46,6 +47,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], *, world: World, pusher: Pusher) -> None:
         self.dispatcher = Dispatcher(world, pusher)
         self.steering = Steering(world, pusher)
+        self.phones = Phones(world, pusher)
         self.stopping = Event()
         self._open: set[socket.socket] = set()
         self._open_lock = Lock()
@@ -97,6 +99,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer()
 
+    def do_PUT(self) -> None:
+        self._answer()
+
+    def do_PATCH(self) -> None:
+        self._answer()
+
+    def do_DELETE(self) -> None:
+        self._answer()
+
     def log_message(self, format: str, *args: Any) -> None:
         """Stay silent: a line a request would cost more than the request."""
 
@@ -106,16 +117,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._write(Reply(encoded({"error": {"code": "length", "message": "send a Content-Length"}}), status=411))
             return
-        if not call.path.startswith(PREFIX):
-            ending = self.server.dispatcher.answer(call)
-        elif ipaddress.ip_address(call.client_ip).is_loopback:
-            ending = self.server.steering.answer(call)
-        else:
-            ending = Reply(encoded({"error": {"code": "loopback", "message": "only from this machine"}}), status=403)
+        ending = self._ending(call)
         if isinstance(ending, Silence):
             self._fall_silent(ending)
         else:
             self._write(ending)
+
+    def _ending(self, call: Call) -> Reply | Silence:
+        """Ask whoever the path belongs to; the control API and the phones are for this machine only."""
+        is_steering, is_of_phone = call.path.startswith(PREFIX), is_of_a_phone(call.path)
+        if not is_steering and not is_of_phone:
+            return self.server.dispatcher.answer(call)
+        if not ipaddress.ip_address(call.client_ip).is_loopback:
+            return Reply(encoded({"error": {"code": "loopback", "message": "only from this machine"}}), status=403)
+        return self.server.steering.answer(call) if is_steering else self.server.phones.answer(call)
 
     def _call(self) -> Call | None:
         """Read the request, or return None when its length is not told."""
@@ -125,12 +140,13 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(length))
         path, _, query = self.path.partition("?")
         values = dict(reversed(parse_qsl(query, keep_blank_values=True)))
-        return Call(self.command, path, values, raw, self.client_address[0])
+        return Call(self.command, path, values, raw, self.client_address[0], query, self.headers)
 
     def _write(self, reply: Reply) -> None:
+        further = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
         head = (
             f"HTTP/1.1 {reply.status} {responses.get(reply.status, '')}\r\n"
-            f"Content-Type: {reply.content_type}\r\n"
+            f"Content-Type: {reply.content_type}\r\n{further}"
             f"Content-Length: {len(reply.body)}\r\n"
             f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n"
         )

@@ -9,15 +9,21 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import urlsplit
 
 from notify_platform.simulator import people
 from notify_platform.simulator.calls import Call, Reply, encoded
 from notify_platform.simulator.events import FORMATS, JSON, MODES, PLAINTEXT
 from notify_platform.simulator.pushes import Pusher
-from notify_platform.simulator.world import App, Message, Template, World
+from notify_platform.simulator.world import App, Message, Scene, Template, World
 from notify_platform.wechat.signing import BadEnvelope, CallbackKeys, encrypt
 
 PREFIX = "/_sim/"
+
+_CONFIGURED = (
+    *("secret", "original_id", "callback_url", "callback_token", "aes_key", "mode", "format", "pages", "templates"),
+    *("name", "api_url", "scenes"),
+)
 
 
 class Steering:
@@ -187,14 +193,24 @@ def _app(row: Mapping[str, Any]) -> App:
         format=text_format,
         pages=None if pages is None else frozenset(pages),
         templates={template.template_id: template for template in templates},
+        name=row.get("name", ""),
+        api_url=_base_url(row.get("api_url", "")),
+        scenes=tuple(Scene(each["code"], each.get("name", each["code"])) for each in row.get("scenes", [])),
     )
+
+
+def _base_url(given: str) -> str:
+    """Return the platform's address without a slash at its end; raise ``ValueError`` for what is no HTTP address."""
+    parts = urlsplit(given)
+    if given and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment):
+        raise ValueError(f"api_url is an address like http://127.0.0.1:8000, not {given!r}")
+    return given.rstrip("/")
 
 
 def _configure(old: App, new: App) -> None:
     """Give an app another configuration; its users, books and messages stay."""
-    for name in ("secret", "original_id", "callback_url", "callback_token", "aes_key", "mode", "format", "pages"):
+    for name in _CONFIGURED:
         setattr(old, name, getattr(new, name))
-    old.templates = new.templates
 
 
 def _matches(wanted: tuple[str, str], key: tuple[str, str]) -> bool:

@@ -97,9 +97,13 @@ class Message:
 
 @dataclass(slots=True)
 class User:
-    """One openid: consent per template, the main switch, when the mini-program was last open, messages received."""
+    """One openid: consent per template, the main switch, when the mini-program was last open, messages received.
+
+    ``kept``: template id → accept or reject, where WeChat does not ask again ("always keep", or turned off).
+    """
 
     stocks: dict[str, Stock] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
     main_switch: bool = True
     visited_at: float = 0.0
     inbox: list[Message] = field(default_factory=list)
@@ -121,9 +125,20 @@ class Tally:
     faults: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A moment of the mini-program at which it may ask for consent: the platform's code for it, and a name to tap."""
+
+    code: str
+    name: str
+
+
 @dataclass(slots=True)
 class App:
-    """A mini-program as WeChat's console knows it. ``pages``: the published ones, or None when any page will do."""
+    """A mini-program as WeChat's console knows it. ``pages``: the published ones, or None when any page will do.
+
+    ``name``, ``api_url`` (the platform's base URL) and ``scenes`` are for the phone page, which plays the mini-program.
+    """
 
     app_id: str
     secret: str
@@ -135,6 +150,9 @@ class App:
     format: str
     pages: frozenset[str] | None
     templates: dict[str, Template]
+    name: str = ""
+    api_url: str = ""
+    scenes: tuple[Scene, ...] = ()
     users: dict[str, User] = field(default_factory=dict)
     deliveries: list[Message] = field(default_factory=list)
     fingerprints: set[int] = field(default_factory=set)

@@ -6,6 +6,8 @@ import pytest
 
 from notify_platform.simulator.control import SimulatorControl
 from notify_platform.simulator.server import RunningSimulator, start_simulator
+from tests.simulator.browsing import SCENES, Browser
+from tests.simulator.platform_api import FakePlatform, platform
 from tests.simulator.stage import ANNA, APP, BEN, PICKUP, Api, Receiver, app, receiving
 
 
@@ -43,3 +45,24 @@ def callback_url() -> Iterator[Receiver]:
 def receiver(callback_url: Receiver) -> Receiver:
     callback_url.clear()
     return callback_url
+
+
+@pytest.fixture(scope="session")
+def running_platform() -> Iterator[FakePlatform]:
+    with platform() as fake:
+        yield fake
+
+
+@pytest.fixture
+def fake(running: RunningSimulator, running_platform: FakePlatform) -> FakePlatform:
+    running_platform.begin(running.url)
+    return running_platform
+
+
+@pytest.fixture
+def browser(running: RunningSimulator, control: SimulatorControl, fake: FakePlatform) -> Iterator[Browser]:
+    """A browser; the app names the platform and two scenes."""
+    control.setup(apps=[app(name="鲜果到家", api_url=fake.url, scenes=SCENES)])
+    client = Browser(running.url)
+    yield client
+    client.connection.close()

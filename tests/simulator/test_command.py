@@ -48,6 +48,7 @@ def test_it_tells_its_address_serves_and_stops_with_exit_0(number: signal.Signal
         assert process.stdout is not None
         found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
         assert found is not None
+        assert process.stdout.readline() == f"The phone page: {found[0]}/phone\n"
         with SimulatorControl(found[0]) as control:
             control.setup(apps=[app()])
             control.add_users(APP, [{"openid": ANNA, "balances": {PICKUP: 1}}])

@@ -52,6 +52,7 @@ class Command(BaseCommand):
             settings={"latency_ms": options["latency_ms"]},
         ) as simulator:
             self.stdout.write(_("The simulator listens on %(url)s") % {"url": simulator.url})
+            self.stdout.write(_("The phone page: %(url)s/phone") % {"url": simulator.url})
             self.stdout.flush()
             stop.wait()
         self.stdout.write(_("The simulator has stopped."))
