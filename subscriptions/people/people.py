@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
+from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Now
 
-from subscriptions.people.models import Subscriber
+from subscriptions.people.models import Subscriber, Visit
 from templates_app.models import MiniProgram
 
 
@@ -29,3 +32,25 @@ def enrol(mini_program: MiniProgram, *, openids: Sequence[str]) -> dict[str, int
 def mark_unreachable(subscriber_ids: Collection[int]) -> int:
     """WeChat does not know these openids in this mini-program: nothing is sent to them again. Returns the count."""
     return Subscriber.objects.filter(pk__in=subscriber_ids, invalid_at__isnull=True).update(invalid_at=Now())
+
+
+def record_visit(subscriber: Subscriber, *, page: str) -> None:
+    """The person opened the mini-program at this page (at most 300 characters, empty when it is not known)."""
+    with transaction.atomic():
+        Visit.objects.create(subscriber=subscriber, page=page, at=Now())
+        Subscriber.objects.filter(pk=subscriber.pk).update(last_visit_at=Now())
+
+
+def revoke_sessions(subscriber: Subscriber) -> None:
+    """End every session of the person in the mini-program; the next visit signs in anew."""
+    Subscriber.objects.filter(pk=subscriber.pk).update(session_version=F("session_version") + 1)
+
+
+def note_main_switch_off(subscriber: Subscriber, *, at: datetime) -> None:
+    """The person turned all messages of the mini-program off; known earlier, the earlier moment stays."""
+    Subscriber.objects.filter(pk=subscriber.pk, main_switch_off_at__isnull=True).update(main_switch_off_at=at)
+
+
+def note_main_switch_on(subscriber: Subscriber, *, at: datetime) -> None:
+    """A popup was shown, so the main switch was on then; what we learnt later than ``at`` stays."""
+    Subscriber.objects.filter(pk=subscriber.pk, main_switch_off_at__lt=at).update(main_switch_off_at=None)
