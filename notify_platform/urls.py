@@ -7,5 +7,6 @@ from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
+    path("api/", include("notify_platform.api.urls")),
     path("wechat/callback/", include("notify_platform.callbacks.urls")),
 ]
