@@ -154,8 +154,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
-        "SubscriptionState": "subscriptions.models.Subscription.State",
-        "TemplateKind": "templates_app.models.MessageTemplate.Kind",
+        "BalanceState": "notify_platform.api.shapes.BALANCE_STATES",
+        "TemplateKind": "notify_platform.api.shapes.TEMPLATE_KINDS",
     },
 }
 

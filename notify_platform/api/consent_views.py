@@ -87,7 +87,7 @@ class AuthorizationsView(PhoneView):
         templates = _templates(self.subscriber, wechat_ids=words)
         report(
             self.subscriber,
-            scene=scene,
+            scene_id=scene.pk if scene else None,
             results={template: words[template.wechat_id] for template in templates},
             err_code=given.get("err_code"),
             client_request_id=given["client_request_id"],

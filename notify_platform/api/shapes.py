@@ -28,6 +28,8 @@ TEMPLATE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 WORD: Final = r"\A[A-Za-z]{1,24}\Z"
 REQUEST_ID: Final = r"\A[A-Za-z0-9_-]{8,64}\Z"
 LARGEST_CODE: Final = 2**31 - 1
+BALANCE_STATES: Final = [*Subscription.State.values, "none"]
+TEMPLATE_KINDS: Final = MessageTemplate.Kind.values
 
 
 class Moment(serializers.DateTimeField):
@@ -148,10 +150,13 @@ class AuthorizationRequest(serializers.Serializer[Any]):
 
 
 class TemplateBalance(serializers.Serializer[Any]):
-    """What could be sent with a template: ``available`` one-time messages, the first ending at ``expires_at``."""
+    """What could be sent with a template: ``available`` one-time messages, the first ending at ``expires_at``.
+
+    ``state`` is none where there never was a yes or a no that counts.
+    """
 
     template_id = Text(source="template.wechat_id")
-    state = serializers.ChoiceField(Subscription.State.values)
+    state = serializers.ChoiceField(BALANCE_STATES)
     available = serializers.IntegerField(min_value=0)
     expires_at = Moment(allow_null=True)
 
@@ -166,7 +171,7 @@ class SubscriptionBalance(TemplateBalance):
     """A template the person has ever agreed to or turned off, for a page of preferences."""
 
     title = Text(source="template.title")
-    kind = serializers.ChoiceField(MessageTemplate.Kind.values, source="template.kind")
+    kind = serializers.ChoiceField(TEMPLATE_KINDS, source="template.kind")
 
 
 class SubscriptionsReply(serializers.Serializer[Any]):

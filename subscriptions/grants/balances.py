@@ -16,7 +16,7 @@ from templates_app.models import MessageTemplate
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """``state`` is a word of ``Subscription.State``; ``available`` counts units, the first of which ends at
+    """``state`` is a word of ``Subscription.State``, or "none"; ``available`` counts units, the first of which ends at
     ``expires_at`` (None: there is none, or none of them ends).
     """
 
@@ -27,7 +27,7 @@ class Balance:
 
 
 def balances(subscriber: Subscriber, *, templates: Sequence[MessageTemplate]) -> list[Balance]:
-    """Return the person's balance of each template, in the order given; never subscribed is ``off``."""
+    """Return the person's balance of each template, in the order given."""
     states = dict(
         Subscription.objects.filter(subscriber=subscriber, template__in=templates).values_list("template_id", "state")
     )
@@ -46,7 +46,7 @@ def balances(subscriber: Subscriber, *, templates: Sequence[MessageTemplate]) ->
     return [
         Balance(
             template=template,
-            state=states.get(template.pk, str(Subscription.State.OFF)),
+            state=states.get(template.pk, "none"),
             available=stock.get(template.pk, (0, None))[0],
             expires_at=stock.get(template.pk, (0, None))[1],
         )

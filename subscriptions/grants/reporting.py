@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from django.db import models, transaction
+from django.db import transaction
 
 from subscriptions.grants import ledger
 from subscriptions.grants.models import Source
@@ -20,7 +20,7 @@ MAIN_SWITCH_OFF = 20004
 def report(
     subscriber: Subscriber,
     *,
-    scene: models.Model | None,
+    scene_id: int | None,
     results: Mapping[MessageTemplate, str],
     err_code: int | None,
     client_request_id: str,
@@ -28,7 +28,7 @@ def report(
 ) -> None:
     """Write down what the person answered; the same ``client_request_id`` again changes nothing.
 
-    ``scene``: the Scene that asked (it stands above this room, so it is a plain model here), None when it is not known.
+    ``scene_id``: the scene that asked, None when it is not known.
     ``results``: template → WeChat's own word; ``err_code``: errCode of a popup that was not shown.
     """
     with transaction.atomic():
@@ -41,12 +41,12 @@ def report(
                     source=Source.CLIENT,
                     answered_at=answered_at,
                     request_key=f"client:{client_request_id}",
-                    scene_id=scene.pk if scene else None,
+                    scene_id=scene_id,
                 )
                 for template, answer in results.items()
             ]
         )
         if err_code == MAIN_SWITCH_OFF:
-            people.note_main_switch_off(subscriber, at=answered_at)
+            people.note_main_switch(subscriber, on=False)
         elif results:
-            people.note_main_switch_on(subscriber, at=answered_at)
+            people.note_main_switch(subscriber, on=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F
@@ -29,11 +28,6 @@ def enrol(mini_program: MiniProgram, *, openids: Sequence[str]) -> dict[str, int
     return known(mini_program, openids=openids)
 
 
-def mark_unreachable(subscriber_ids: Collection[int]) -> int:
-    """WeChat does not know these openids in this mini-program: nothing is sent to them again. Returns the count."""
-    return Subscriber.objects.filter(pk__in=subscriber_ids, invalid_at__isnull=True).update(invalid_at=Now())
-
-
 def record_visit(subscriber: Subscriber, *, page: str) -> None:
     """The person opened the mini-program at this page (at most 300 characters, empty when it is not known)."""
     with transaction.atomic():
@@ -46,11 +40,15 @@ def revoke_sessions(subscriber: Subscriber) -> None:
     Subscriber.objects.filter(pk=subscriber.pk).update(session_version=F("session_version") + 1)
 
 
-def note_main_switch_off(subscriber: Subscriber, *, at: datetime) -> None:
-    """The person turned all messages of the mini-program off; known earlier, the earlier moment stays."""
-    Subscriber.objects.filter(pk=subscriber.pk, main_switch_off_at__isnull=True).update(main_switch_off_at=at)
+def mark_unreachable(subscriber_ids: Collection[int]) -> int:
+    """WeChat does not know these openids in this mini-program: nothing is sent to them again. Returns the count."""
+    return Subscriber.objects.filter(pk__in=subscriber_ids, invalid_at__isnull=True).update(invalid_at=Now())
 
 
-def note_main_switch_on(subscriber: Subscriber, *, at: datetime) -> None:
-    """A popup was shown, so the main switch was on then; what we learnt later than ``at`` stays."""
-    Subscriber.objects.filter(pk=subscriber.pk, main_switch_off_at__lt=at).update(main_switch_off_at=None)
+def note_main_switch(subscriber: Subscriber, *, on: bool) -> bool:
+    """Note that the person turned all messages of the mini-program on or off in WeChat; True when that is news.
+
+    Consents are kept while it is off, and not used.
+    """
+    noted = Subscriber.objects.filter(pk=subscriber.pk, main_switch_off_at__isnull=not on)
+    return noted.update(main_switch_off_at=None if on else Now()) == 1

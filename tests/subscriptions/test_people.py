@@ -45,21 +45,15 @@ def test_ending_sessions_raises_one_persons_version(person):
 
 
 def test_the_main_switch_keeps_the_moment_it_was_first_known_to_be_off(person):
-    first = timezone.now() - timedelta(hours=2)
+    assert people.note_main_switch(person, on=False)
+    first = Subscriber.objects.get(pk=person.pk).main_switch_off_at
 
-    people.note_main_switch_off(person, at=first)
-    people.note_main_switch_off(person, at=first + timedelta(hours=1))
-
-    person.refresh_from_db()
-    assert person.main_switch_off_at == first
+    assert not people.note_main_switch(person, on=False)
+    assert Subscriber.objects.get(pk=person.pk).main_switch_off_at == first
 
 
-@pytest.mark.parametrize(("hours", "is_off"), [(1, False), (-1, True)])
-def test_only_what_came_later_says_that_the_main_switch_is_on_again(person, hours, is_off):
-    off_at = timezone.now() - timedelta(hours=2)
-    people.note_main_switch_off(person, at=off_at)
+def test_the_main_switch_that_is_on_again_is_news_once(person):
+    people.note_main_switch(person, on=False)
 
-    people.note_main_switch_on(person, at=off_at + timedelta(hours=hours))
-
-    person.refresh_from_db()
-    assert (person.main_switch_off_at is not None) is is_off
+    assert [people.note_main_switch(person, on=True) for _ in range(2)] == [True, False]
+    assert Subscriber.objects.get(pk=person.pk).main_switch_off_at is None
