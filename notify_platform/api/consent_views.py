@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
+from django.db.models import Prefetch
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
@@ -25,7 +26,7 @@ from subscriptions.grants.balances import balances
 from subscriptions.grants.reporting import report
 from subscriptions.models import Subscriber
 from subscriptions.prompts import planner
-from templates_app.models import MessageTemplate
+from templates_app.models import MessageTemplate, MiniProgram
 
 
 class PromptsView(PhoneView):
@@ -116,7 +117,10 @@ class SubscriptionsView(PhoneView):
 
 def _templates(subscriber: Subscriber, *, wechat_ids: Collection[str]) -> list[MessageTemplate]:
     """Return the templates in the order given. Raises ``Refused`` naming the ids the mini-program does not have."""
-    rows = MessageTemplate.objects.filter(mini_program_id=subscriber.mini_program_id, wechat_id__in=wechat_ids)
+    # The books ask each template for its mini-program's limit; its secrets need not be opened for that.
+    limits = Prefetch("mini_program", MiniProgram.objects.only("client_unconfirmed_limit"))
+    mine = MessageTemplate.objects.filter(mini_program_id=subscriber.mini_program_id)
+    rows = mine.filter(wechat_id__in=wechat_ids).prefetch_related(limits)
     known = {template.wechat_id: template for template in rows}
     unknown = [wechat_id for wechat_id in wechat_ids if wechat_id not in known]
     if unknown:
