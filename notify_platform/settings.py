@@ -47,6 +47,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", default="")
 if REDIS_URL:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+else:
+    # In each process for itself. The API counts its callers here: Django's 300 entries would forget them at once.
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "OPTIONS": {"MAX_ENTRIES": 20_000},
+        }
+    }
 
 # --- WeChat --------------------------------------------------------------------------------------------------------
 
@@ -65,6 +73,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_q",
     "notify_platform.core",
     "templates_app",
@@ -73,6 +83,7 @@ INSTALLED_APPS = [
     "notify_platform.delivery",
     "notify_platform.mirror",
     "notify_platform.callbacks",
+    "notify_platform.api",
     "notify_platform.insights",
     "notify_platform.simulator",
 ]
@@ -105,6 +116,49 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+
+# --- the API -------------------------------------------------------------------------------------------------------
+
+# What is not said by an endpoint itself is closed: no authentication, nobody allowed, JSON only, no browsable pages.
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    # Each person; for sessions and documents each address, and thousands of phones may share one.
+    "DEFAULT_THROTTLE_RATES": {
+        "sessions": "600/min",
+        "sessions_by_key": "3000/min",
+        "prompts": "60/min",
+        "authorizations": "60/min",
+        "subscriptions": "60/min",
+        "opens": "60/min",
+        "visits": "60/min",
+        "documents": "60/min",
+    },
+    "EXCEPTION_HANDLER": "notify_platform.api.errors.envelope",
+    "URL_FORMAT_OVERRIDE": None,
+    # None in front: X-Forwarded-For is whatever the caller writes there.
+    "NUM_PROXIES": env.int("PROXIES_IN_FRONT", default=0),
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "notify_platform",
+    "DESCRIPTION": (
+        "Consent and messages of WeChat mini-programs. Every error has the shape of `Problem`; its sentence is in the "
+        "language of `Accept-Language`, zh-hans or en. Unknown fields of a request are ignored."
+    ),
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "BalanceState": "notify_platform.api.shapes.BALANCE_STATES",
+        "TemplateKind": "notify_platform.api.shapes.TEMPLATE_KINDS",
+    },
+}
 
 # --- background work -----------------------------------------------------------------------------------------------
 

@@ -8,5 +8,6 @@ from django.urls import URLPattern, URLResolver, include, path
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("", include("notify_platform.console.urls")),
+    path("api/", include("notify_platform.api.urls")),
     path("wechat/callback/", include("notify_platform.callbacks.urls")),
 ]

@@ -36,6 +36,8 @@ class Subscriber(models.Model):
     paused_until = models.DateTimeField(_("wants no card until"), null=True, blank=True)
     quiet_from = models.TimeField(_("own quiet hours from"), null=True, blank=True)
     quiet_until = models.TimeField(_("own quiet hours until"), null=True, blank=True)
+    # Every session of the mini-program names the version it was made for; raising it ends them all.
+    session_version = models.PositiveIntegerField(_("session version"), default=1)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:

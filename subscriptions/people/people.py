@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Now
 
-from subscriptions.people.models import Subscriber
+from subscriptions.people.models import Subscriber, Visit
 from templates_app.models import MiniProgram
 
 
@@ -24,6 +26,18 @@ def enrol(mini_program: MiniProgram, *, openids: Sequence[str]) -> dict[str, int
         batch_size=500,
     )
     return known(mini_program, openids=openids)
+
+
+def record_visit(subscriber: Subscriber, *, page: str) -> None:
+    """The person opened the mini-program at this page (at most 300 characters, empty when it is not known)."""
+    with transaction.atomic():
+        Visit.objects.create(subscriber=subscriber, page=page, at=Now())
+        Subscriber.objects.filter(pk=subscriber.pk).update(last_visit_at=Now())
+
+
+def revoke_sessions(subscriber: Subscriber) -> None:
+    """End every session of the person in the mini-program; the next visit signs in anew."""
+    Subscriber.objects.filter(pk=subscriber.pk).update(session_version=F("session_version") + 1)
 
 
 def mark_unreachable(subscriber_ids: Collection[int]) -> int:

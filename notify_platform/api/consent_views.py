@@ -1,0 +1,130 @@
+"""Asking for consent, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from django.db.models import Prefetch
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from notify_platform.api import examples, prompt_ids
+from notify_platform.api.base import PhoneView, answer
+from notify_platform.api.shapes import (
+    AuthorizationReply,
+    AuthorizationRequest,
+    PromptQuery,
+    PromptReply,
+    SubscriptionsReply,
+)
+from notify_platform.core.errors import Refused
+from subscriptions.grants.balances import balances
+from subscriptions.grants.reporting import report
+from subscriptions.models import Subscriber
+from subscriptions.prompts import planner
+from templates_app.models import MessageTemplate, MiniProgram
+
+
+class PromptsView(PhoneView):
+    """What to ask now."""
+
+    throttle_scope = "prompts"
+
+    @extend_schema(
+        operation_id="plan_prompt",
+        tags=["consent"],
+        summary="What to ask this person now",
+        parameters=[PromptQuery],
+        responses=examples.replies(PromptReply, 401, 429, wrong="scene", refusals=["unknown_scene"]),
+        examples=examples.PROMPTS,
+    )
+    def get(self, request: Request) -> Response:
+        """Hand ``template_ids`` to wx.requestSubscribeMessage inside a tap. Nothing is written."""
+        scene = planner.scene_of(self.subscriber, code=self.given(PromptQuery)["scene"])
+        plan = planner.plan(self.subscriber, scene=scene)
+        content = {
+            "prompt_id": prompt_ids.make(scene, plan=plan),
+            "template_ids": plan.template_ids,
+            "words": plan.words,
+            "silent_top_up": plan.silent_top_up,
+            "reasons": plan.reasons,
+        }
+        return answer(PromptReply, content)
+
+
+class AuthorizationsView(PhoneView):
+    """What the popup brought."""
+
+    throttle_scope = "authorizations"
+
+    @extend_schema(
+        operation_id="report_authorization",
+        tags=["consent"],
+        summary="Report what the person answered",
+        request=AuthorizationRequest,
+        responses=examples.replies(
+            AuthorizationReply,
+            *(401, 413, 415, 429),
+            wrong="client_request_id",
+            refusals=["unknown_prompt", "unknown_scene", "unknown_template"],
+        ),
+        examples=examples.AUTHORIZATIONS,
+    )
+    def post(self, request: Request) -> Response:
+        """Send the result of wx.requestSubscribeMessage as it came; if the request fails, repeat it with the same
+        ``client_request_id``: nothing is counted twice.
+        """
+        received_at = timezone.now()
+        given = self.given(AuthorizationRequest)
+        words = given.get("results") or {}
+        if given.get("prompt_id") is not None:
+            scene = prompt_ids.scene_of(self.subscriber, prompt_id=given["prompt_id"])
+        else:
+            scene = planner.scene_of(self.subscriber, code=given["scene"])
+        templates = _templates(self.subscriber, wechat_ids=words)
+        report(
+            self.subscriber,
+            scene_id=scene.pk if scene else None,
+            results={template: words[template.wechat_id] for template in templates},
+            err_code=given.get("err_code"),
+            client_request_id=given["client_request_id"],
+            answered_at=received_at - timedelta(milliseconds=given["answered_ago_ms"]),
+        )
+        return answer(AuthorizationReply, {"balances": balances(self.subscriber, templates=templates)})
+
+
+class SubscriptionsView(PhoneView):
+    """The person's standing."""
+
+    throttle_scope = "subscriptions"
+
+    @extend_schema(
+        operation_id="list_subscriptions",
+        tags=["consent"],
+        summary="Which templates the person has to do with",
+        responses=examples.replies(SubscriptionsReply, 401, 429),
+        examples=examples.SUBSCRIPTIONS,
+    )
+    def get(self, request: Request) -> Response:
+        """Every template the person ever agreed to or turned off, with what could be sent now."""
+        mine = MessageTemplate.objects.filter(subscriptions__subscriber=self.subscriber).order_by("title", "pk")
+        return answer(SubscriptionsReply, {"subscriptions": balances(self.subscriber, templates=list(mine))})
+
+
+def _templates(subscriber: Subscriber, *, wechat_ids: Collection[str]) -> list[MessageTemplate]:
+    """Return the templates in the order given. Raises ``Refused`` naming the ids the mini-program does not have."""
+    # The books ask each template for its mini-program's limit; its secrets need not be opened for that.
+    limits = Prefetch("mini_program", MiniProgram.objects.only("client_unconfirmed_limit"))
+    mine = MessageTemplate.objects.filter(mini_program_id=subscriber.mini_program_id)
+    rows = mine.filter(wechat_id__in=wechat_ids).prefetch_related(limits)
+    known = {template.wechat_id: template for template in rows}
+    unknown = [wechat_id for wechat_id in wechat_ids if wechat_id not in known]
+    if unknown:
+        sentence = _("This mini-program has no such template.")
+        fields = {f"results.{wechat_id}": sentence for wechat_id in unknown}
+        raise Refused(sentence, code="unknown_template", fields=fields)
+    return [known[wechat_id] for wechat_id in wechat_ids]

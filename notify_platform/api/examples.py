@@ -1,0 +1,145 @@
+"""What the contract shows beside the shapes: an example of each request and each reply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from rest_framework.serializers import Serializer
+
+from notify_platform.api.shapes import Problem
+
+APP: Final = "wx0123456789abcdef"
+SHIPPED: Final = "VRR0UEO9VJOLs0MHlU0OilqX6MVFDwH3_3gz3Oc0NIc"
+ON_SALE: Final = "9nLIlbOQZC5Y89AZteFEux3WCXRRRG5Wfzkpssu4bLI"
+PROMPT: Final = "eyJzY2VuZSI6NywiaWRzIjpbXX0:1wMrzK:9bV1cS3n0tARealSignature"
+NK: Final = "2f.RAlC3nq1g6J9Kw"
+
+# Each status but 400: what it means anywhere in this API, and the error as it looks.
+_PROBLEMS: Final[Mapping[int, tuple[str, str, str]]] = {
+    401: ("Who calls is not known.", "session_expired", "The session has expired: sign in again."),
+    403: ("The caller may not do this.", "wrong_app", "This API key is of another mini-program."),
+    413: ("The body is too long.", "too_large", "The body is too long."),
+    415: ("The body is not JSON.", "unsupported_media_type", 'Unsupported media type "text/plain" in request.'),
+    429: (
+        "Too many calls; Retry-After tells the seconds to wait.",
+        "throttled",
+        "Request was throttled. Expected available in 12 seconds.",
+    ),
+    503: (
+        "WeChat cannot be asked at the moment; Retry-After tells the seconds to wait.",
+        "unavailable",
+        "Signing in with WeChat does not work at the moment. Try again a little later.",
+    ),
+}
+
+
+def replies(
+    shape: type[Serializer[Any]], *problems: int, wrong: str = "", refusals: Sequence[str] = ()
+) -> dict[int, OpenApiResponse]:
+    """Return the answers of an address: its own shape, and the errors it may give.
+
+    ``wrong``: the input that is wrong in the example; ``refusals``: the codes of 400 besides ``invalid``.
+    """
+    found = {200: OpenApiResponse(shape, description="Done.")}
+    if wrong:
+        content = _content("invalid", "Some of the input is wrong: see the fields.", {wrong: "This field is required."})
+        codes = ", ".join(["invalid", "parse_error", *refusals])
+        found[400] = _problem(400, content, meaning=f"The input is wrong; nothing was written. Codes: {codes}.")
+    for status in problems:
+        meaning, code, message = _PROBLEMS[status]
+        found[status] = _problem(status, _content(code, message, {}), meaning=meaning)
+    return found
+
+
+def _content(code: str, message: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message, "fields": fields}}
+
+
+def _problem(status: int, content: Mapping[str, Any], *, meaning: str) -> OpenApiResponse:
+    code = content["error"]["code"]
+    example = OpenApiExample(code, value=content, response_only=True, status_codes=[str(status)])
+    return OpenApiResponse(Problem, description=meaning, examples=[example])
+
+
+def _request(name: str, value: Any) -> OpenApiExample:
+    return OpenApiExample(name, value=value, request_only=True)
+
+
+def _reply(name: str, value: Any) -> OpenApiExample:
+    return OpenApiExample(name, value=value, response_only=True, status_codes=["200"])
+
+
+SESSIONS: Final = [
+    _request("From a phone", {"app_id": APP, "code": "0b1cDe2fGh3iJk4lMn5oPq6rSt7uVw8x"}),
+    _request("From a back end", {"app_id": APP, "openid": "o9AgO5Kd5ggOC-bXrbNODIiE3bGY"}),
+    _reply(
+        "A session",
+        {
+            "token": "WzQyLDFd:1wMrzK:t8sVQ2nOtARealSignature",
+            "expires_at": "2026-11-30T08:00:00Z",
+            "subscriber": "Zr3YkQ0v6cX1mJt5uB8wLg",
+        },
+    ),
+]
+PROMPTS: Final = [
+    _reply(
+        "Something to ask",
+        {
+            "prompt_id": PROMPT,
+            "template_ids": [SHIPPED],
+            "words": "May we tell you when your parcel leaves?",
+            "silent_top_up": False,
+            "reasons": [
+                {
+                    "template_id": ON_SALE,
+                    "code": "rejected_recently",
+                    "message": "The person refused within the last 7 days.",
+                }
+            ],
+        },
+    ),
+    _reply(
+        "Nothing to ask",
+        {
+            "prompt_id": PROMPT,
+            "template_ids": [],
+            "words": "May we tell you when your parcel leaves?",
+            "silent_top_up": False,
+            "reasons": [
+                {
+                    "template_id": None,
+                    "code": "main_switch_off",
+                    "message": "The person turned off all messages of the mini-program.",
+                }
+            ],
+        },
+    ),
+]
+_BALANCE: Final = {"template_id": SHIPPED, "state": "on", "available": 1, "expires_at": "2026-11-30T08:00:00Z"}
+AUTHORIZATIONS: Final = [
+    _request(
+        "The popup was answered",
+        {
+            "prompt_id": PROMPT,
+            "results": {"errMsg": "requestSubscribeMessage:ok", SHIPPED: "accept"},
+            "client_request_id": "k3v9x2m8q1w7",
+            "answered_ago_ms": 840,
+        },
+    ),
+    _request(
+        "There was no popup",
+        {"scene": "order-paid", "err_code": 20004, "client_request_id": "k3v9x2m8q1w8"},
+    ),
+    _reply("Balances", {"balances": [_BALANCE]}),
+]
+SUBSCRIPTIONS: Final = [
+    _reply("One of them", {"subscriptions": [{**_BALANCE, "title": "订单发货通知", "kind": "one_time"}]}),
+]
+OPENS: Final = [_request("A key", {"nk": NK}), _reply("The person's own card", {"deed": "open"})]
+VISITS: Final = [
+    _request("A launch", {"page": "pages/index/index"}),
+    _request("From a card", {"page": "pages/order/detail?id=123", "nk": NK}),
+    _reply("A visit", {"deed": "visit"}),
+]

@@ -1,0 +1,39 @@
+"""The id of a prompt: signed, naming what was asked and when, and stored nowhere."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.core import signing
+from django.utils.translation import gettext as _
+
+from notify_platform.core.errors import Refused
+from subscriptions.models import Scene, Subscriber
+from subscriptions.prompts.planner import Plan
+
+SALT: Final = "notify_platform.api.prompt"
+
+
+def make(scene: Scene, *, plan: Plan) -> str:
+    """Return the id of a prompt in this scene; the moment is part of the signature."""
+    return signing.dumps({"scene": scene.pk, "ids": plan.template_ids}, salt=SALT)
+
+
+def scene_of(subscriber: Subscriber, *, prompt_id: str) -> Scene | None:
+    """Return the scene that asked, None when it is gone by now. Raises ``Refused`` for an id that is not ours.
+
+    An id never expires: it only says where an answer came from.
+    """
+    try:
+        content = signing.loads(prompt_id, salt=SALT)
+    except signing.BadSignature as error:
+        raise _unknown() from error
+    scene = Scene.objects.filter(pk=content["scene"]).first()
+    if scene is not None and scene.mini_program_id != subscriber.mini_program_id:
+        raise _unknown()
+    return scene
+
+
+def _unknown() -> Refused:
+    sentence = _("This prompt was not made for this mini-program.")
+    return Refused(sentence, code="unknown_prompt", fields={"prompt_id": sentence})

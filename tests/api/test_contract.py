@@ -1,0 +1,93 @@
+"""The contract that is committed is the one that is served, and everything in it is true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+
+from notify_platform.api import examples, shapes
+from notify_platform.api.document_views import contract
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMITTED = ROOT / "docs" / "api" / "schema.yml"
+ASK = "The API changed: manage.py spectacular --lang en --validate --fail-on-warn --file docs/api/schema.yml"
+
+
+def test_the_committed_contract_is_current(tmp_path):
+    made = tmp_path / "schema.yml"
+
+    call_command("spectacular", lang="en", validate=True, fail_on_warn=True, file=str(made))
+
+    assert made.read_text() == COMMITTED.read_text(), ASK
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_the_served_contract_is_the_committed_one_in_every_language(language, db):
+    contract.cache_clear()
+
+    answer = Client().get(reverse("api-schema"), headers={"Accept-Language": language})
+
+    assert answer.headers["Content-Type"] == "application/vnd.oai.openapi; charset=utf-8"
+    assert answer.content.decode() == COMMITTED.read_text()
+
+
+def test_it_is_openapi_3_1_and_names_every_address():
+    text = COMMITTED.read_text()
+
+    assert text.startswith("openapi: 3.1.0\n")
+    assert re.findall(r"^  (/\S+):$", text, re.MULTILINE) == [
+        f"/api/v1/{name}" for name in ("authorizations", "opens", "prompts", "sessions", "subscriptions", "visits")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows"),
+    [
+        (shapes.SessionRequest, examples.SESSIONS),
+        (shapes.AuthorizationRequest, examples.AUTHORIZATIONS),
+        (shapes.OpenRequest, examples.OPENS),
+        (shapes.VisitRequest, examples.VISITS),
+    ],
+)
+def test_the_requests_it_shows_are_good_ones(shape, rows):
+    requests = [row.value for row in rows if row.request_only]
+
+    assert requests
+    assert [shape(data=value).is_valid() for value in requests] == [True] * len(requests)
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows"),
+    [
+        (shapes.SessionReply, examples.SESSIONS),
+        (shapes.PromptReply, examples.PROMPTS),
+        (shapes.AuthorizationReply, examples.AUTHORIZATIONS),
+        (shapes.SubscriptionsReply, examples.SUBSCRIPTIONS),
+        (shapes.DeedReply, examples.OPENS),
+        (shapes.DeedReply, examples.VISITS),
+    ],
+)
+def test_the_replies_it_shows_have_all_fields_and_no_others(shape, rows):
+    replies = [row.value for row in rows if row.response_only]
+
+    assert replies
+    assert [list(value) for value in replies] == [list(shape().fields)] * len(replies)
+
+
+def test_the_page_needs_no_other_host(db):
+    page = Client().get(reverse("api-docs"), headers={"Accept": "text/html"})
+    text = page.content.decode()
+
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', text)
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert len(loaded) == 4
+    assert [each for each in loaded if not each.startswith("/static/")] == []
+    assert [each for each in loaded if finders.find(each.removeprefix("/static/")) is None] == []
+    assert f'data-schema="{reverse("api-schema")}"' in text
+    assert re.findall(r"<script(?![^>]* src=)", text) == []
