@@ -32,6 +32,8 @@ from templates_app import catalog
 from templates_app.models import MessageTemplate, MiniProgram
 
 APP_ID = "wxdec0de0000000001"
+# So many people are asked while one looks on; the others agreed before the curtain rose.
+WALK_INS = 300
 SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗"
 GIVEN = ["伟", "芳", "娜", "敏", "静", "丽", "强", "磊", "洋", "艳", "勇", "军", "杰", "娟", "涛", "明", "超", "秀兰"]
 NICKNAMES = [
@@ -82,11 +84,12 @@ SCENES = [
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Who is on stage."""
+    """Who is on stage. ``walk_ins`` have not been asked yet."""
 
     mini_program: MiniProgram
     template: MessageTemplate
     audience: Audience
+    walk_ins: list[Subscriber]
     composer: User
     approver: User
     password: str
@@ -103,13 +106,15 @@ def build(*, subscribers: int, pace: int, seed: int = 20261123) -> Cast:
     people = _people(mini_program, count=subscribers, random=random)
     arrival = templates[wechat_id("A1")]
     _history(mini_program, templates[wechat_id("A2")], people=people, random=random)
-    _consent(arrival, people=people, random=random)
+    walk_ins = people[-min(WALK_INS, len(people) // 5) :]
+    _consent(arrival, people=people[: -len(walk_ins)], random=random)
     _wishes(arrival, people=people, random=random)
     User.objects.create_superuser("admin", password=password, first_name="管理员")
     return Cast(
         mini_program=mini_program,
         template=arrival,
         audience=Audience.objects.create(mini_program=mini_program, name="全部用户"),
+        walk_ins=walk_ins,
         composer=_account("yunying", "林小雨", "operator", password),
         approver=_account("shenhe", "周明", "approver", password),
         password=password,

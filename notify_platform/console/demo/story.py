@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +12,7 @@ from typing import Any
 from django.utils import timezone
 
 from notify_platform.callbacks.models import CallbackEvent
-from notify_platform.console.demo.cast import Cast, template_rows
+from notify_platform.console.demo.cast import SCENES, Cast, template_rows
 from notify_platform.delivery.models import Delivery
 from notify_platform.insights import books, funnels
 from notify_platform.insights.books import Breach
@@ -19,6 +20,7 @@ from notify_platform.insights.funnels import JobFunnel
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob, Variant
 from notify_platform.simulator.control import Counts, SimulatorControl
+from notify_platform.simulator.crowd import Asked, Crowd
 from subscriptions.models import Grant, Subscriber
 
 SEND = "/cgi-bin/message/subscribe/send"
@@ -47,6 +49,9 @@ def prepare_wechat(control: SimulatorControl, cast: Cast, *, public_url: str) ->
                 "secret": mini_program.app_secret,
                 "original_id": mini_program.original_id,
                 "templates": template_rows(),
+                "name": mini_program.name,
+                "api_url": public_url,
+                "scenes": [{"code": code, "name": name} for code, name, _words, _asks in SCENES],
                 "callback_url": f"{public_url}/wechat/callback/{mini_program.app_id}",
                 "callback_token": mini_program.callback_token,
                 "aes_key": mini_program.callback_aes_key,
@@ -76,6 +81,22 @@ def _users(cast: Cast) -> Iterator[dict[str, Any]]:
     # One person in a thousand has left WeChat.
     for openid in (openid for number, openid in enumerate(_openids(cast)) if number % 1000 != 11):
         yield {"openid": openid, "balances": {cast.template.wechat_id: units.get(openid, 0)}}
+
+
+def crowd_of(cast: Cast, *, simulator_url: str, public_url: str) -> Crowd:
+    """Return the people of the cast, phones in hand."""
+    return Crowd(simulator_url=simulator_url, api_url=public_url, app_id=cast.mini_program.app_id, seed=1)
+
+
+def ask(crowd: Crowd, cast: Cast) -> Asked:
+    """Let the walk-ins meet the sold-out page; three in four want to hear when there is more."""
+    return crowd.be_asked([person.openid for person in cast.walk_ins], scene="goods-sold-out", willing=0.75)
+
+
+def open_some(crowd: Crowd, control: SimulatorControl, cast: Cast) -> int:
+    """Let one person in twenty tap the card; returns how many opens were reported."""
+    cards = control.deliveries(cast.mini_program.app_id)[::20]
+    return crowd.open_cards([(card.openid, card.page) for card in cards])
 
 
 def run_campaign(cast: Cast) -> SendJob:
@@ -158,7 +179,26 @@ def reckon(control: SimulatorControl, cast: Cast, job: SendJob) -> Reckoning:
         )
     if counts.doubles:
         breaches.append(Breach("2 nobody twice", "messages were counted twice by WeChat", counts.doubles))
+    breaches += _witnesses_disagree(control, cast)
     greedy = sum(row.counted > row.granted for row in control.ledger(cast.mini_program.app_id))
     if greedy:
         breaches.append(Breach("1 cards ≤ consents", "people got more cards than they agreed to", greedy))
     return Reckoning(funnel=funnel, wechat=counts, breaches=breaches)
+
+
+def _witnesses_disagree(control: SimulatorControl, cast: Cast) -> list[Breach]:
+    """A popup is told twice, by the phone and by WeChat's event: it must have become one consent."""
+    at_wechat = {
+        row.openid: row.granted
+        for row in control.ledger(cast.mini_program.app_id)
+        if row.template_id == cast.template.wechat_id
+    }
+    ours = Counter(
+        Grant.objects.filter(template=cast.template, subscriber__in=cast.walk_ins).values_list(
+            "subscriber__openid", flat=True
+        )
+    )
+    wrong = sum(ours[person.openid] != at_wechat.get(person.openid, 0) for person in cast.walk_ins)
+    return [Breach("10 one popup, one consent", "people hold another number of consents than they gave", wrong)] * bool(
+        wrong
+    )

@@ -64,13 +64,20 @@ class Command(BaseCommand):
         cast = casting.build(subscribers=options["subscribers"], pace=options["pace"])
         with stage.Stage(settings.BASE_DIR) as theatre:
             control = self._open(theatre, cast)
-            self._say(_("On stage after %(seconds)d s. The campaign starts.") % {"seconds": time.monotonic() - began})
+            crowd = story.crowd_of(cast, simulator_url=settings.WECHAT_API_BASE_URL, public_url=settings.PUBLIC_URL)
+            self._say(
+                _("On stage after %(seconds)d s. People come in and are asked …")
+                % {"seconds": time.monotonic() - began}
+            )
+            asked = story.ask(crowd, cast)
+            self._say(_("The campaign starts."))
             job = story.run_campaign(cast)
-            funnel = story.follow(job, show=self._show_progress, look_after=lambda: self._look_after(theatre))
+            story.follow(job, show=self._show_progress, look_after=lambda: self._look_after(theatre))
             self._say("\n" + _("Sent in %(seconds)d s. Waiting for WeChat's last word …") % {"seconds": _duration(job)})
             story.wait_for_the_last_word(control, look_after=lambda: self._look_after(theatre))
+            opened = story.open_some(crowd, control, cast)
             reckoning = story.reckon(control, cast, job)
-            self._show_funnel(reckoning, asked=funnel.audience)
+            self._show_funnel(reckoning, asked=asked, opened=opened)
             self._judge(reckoning)
             if not options["once"]:
                 self._stay(theatre, cast)
@@ -84,7 +91,7 @@ class Command(BaseCommand):
             self._wait_for(url, theatre)
         control = SimulatorControl(wechat)
         story.prepare_wechat(control, cast, public_url=settings.PUBLIC_URL)
-        theatre.manage("deliver")
+        theatre.manage("worker")
         return control
 
     def _look_after(self, theatre: stage.Stage) -> None:
@@ -119,18 +126,23 @@ class Command(BaseCommand):
         elif not funnel.left or int(time.monotonic() * 2) % 10 == 0:
             self._say(line)
 
-    def _show_funnel(self, reckoning: story.Reckoning, *, asked: int) -> None:
+    def _show_funnel(self, reckoning: story.Reckoning, *, asked: story.Asked, opened: int) -> None:
         funnel, wechat = reckoning.funnel, reckoning.wechat
         rows: list[tuple[str, int]] = [
-            (_("audience"), asked),
+            (_("planned by the prompt"), asked.planned),
+            (_("answered"), asked.answered),
+            (_("agreed"), asked.agreed),
+            (_("audience of the job"), funnel.audience),
             *(
                 ("  " + _("not sent: %(reason)s") % {"reason": Reason(reason).label}, count)
                 for reason, count in funnel.not_sent.most_common()
             ),
             ("  " + _("refused by WeChat"), funnel.count(State.FAILED)),
             ("  " + _("result unknown"), funnel.count(State.UNKNOWN)),
+            (_("consent reserved"), funnel.accepted + funnel.count(State.UNKNOWN, State.FAILED)),
             (_("accepted by WeChat"), funnel.accepted),
             (_("delivered (sent event)"), funnel.count(State.DELIVERED)),
+            (_("opened"), opened),
             (_("counted at WeChat's side"), wechat.counted),
             (_("requests that reached WeChat"), wechat.requests),
             (_("counted twice at WeChat's side"), wechat.doubles),
@@ -151,6 +163,7 @@ class Command(BaseCommand):
             "approver": cast.approver.username,
         }
         self._say("\n" + _("The desk:") + f"  {settings.PUBLIC_URL}/admin/")
+        self._say(_("The phone:") + f"  {settings.WECHAT_API_BASE_URL}/phone")
         self._say(_("Accounts:") + f"  {accounts}")
         self._say(_("Password:") + f"  {cast.password}")
         self._say(_("Ctrl-C stops everything."))
