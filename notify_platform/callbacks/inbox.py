@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
@@ -22,6 +22,7 @@ from subscriptions.models import Source
 from subscriptions.people import people
 from templates_app.models import MessageTemplate, MiniProgram
 
+logger = logging.getLogger(__name__)
 State = CallbackEvent.State
 REJECT = "reject"
 BATCH = 200
@@ -29,18 +30,25 @@ BATCH = 200
 FIRST_DELAY = timedelta(seconds=2)
 MAX_DELAY = timedelta(minutes=2)
 MAX_ATTEMPTS = 10
+# A CreateTime outside of this is no moment; the seconds since 1970, as WeChat writes them.
+EARLIEST = int(datetime(2011, 1, 1, tzinfo=UTC).timestamp())
+LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
+# CreateTime counts whole seconds: what happened in one happened before its end.
+REST_OF_SECOND = timedelta(microseconds=999_999)
 
 
 def store(mini_program: MiniProgram, *, document: pushes.Document) -> None:
-    """Keep a verified push once; one that is here already changes nothing."""
-    name = str(document.get("Event") or document.get("MsgType") or "")[:60]
-    # JSON text cannot hold a NUL on PostgreSQL, and nothing of WeChat's has one.
-    body = json.loads(json.dumps(document).replace("\\u0000", ""))
+    """Keep a verified push once; one that is here already changes nothing.
+
+    Raises ``pushes.BadPush`` (nothing stored) for content no database keeps.
+    """
+    body = pushes.clean(document)
+    name = (pushes.text(body.get("Event")) or pushes.text(body.get("MsgType")))[:60]
     CallbackEvent.objects.bulk_create(
         [
             CallbackEvent(
                 mini_program=mini_program,
-                identity=pushes.identity(document),
+                identity=pushes.identity(body),
                 event=name,
                 body=body,
                 state=State.PENDING if name in HANDLERS else State.IGNORED,
@@ -57,15 +65,41 @@ def due() -> QuerySet[CallbackEvent]:
 
 
 def handle_due() -> int:
-    """Handle the pushes that are due, one batch a call; returns how many were looked at."""
+    """Handle the pushes that are due, one batch a call; returns how many were looked at.
+
+    A push that cannot be handled becomes ``FAILED`` and keeps none of the others back. Raises only what a database
+    that is away or overloaded raises; then nothing was handled.
+    """
     with transaction.atomic():
         batch = list(due().select_for_update(skip_locked=True, of=("self",)).select_related("mini_program")[:BATCH])
         alike: dict[tuple[int, str], list[CallbackEvent]] = defaultdict(list)
         for push in batch:
             alike[push.mini_program_id, push.event].append(push)
-        for (_app, event), pushes_alike in alike.items():
-            HANDLERS[event](pushes_alike[0].mini_program, pushes_alike)
+        for pushes_alike in alike.values():
+            if _failure(pushes_alike):
+                _handle_one_by_one(pushes_alike)
     return len(batch)
+
+
+def _failure(batch: Sequence[CallbackEvent]) -> str:
+    """Handle pushes of one app and event, all or none; returns the name of what stopped it, empty when nothing did."""
+    try:
+        with transaction.atomic():
+            HANDLERS[batch[0].event](batch[0].mini_program, batch)
+    except (OperationalError, InterfaceError):
+        # Not the push's fault: the whole batch stays due.
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other pushes
+        # Neither the text nor the traceback: they may quote what the push says of a person.
+        logger.warning("handling %d pushes of %s failed: %s", len(batch), batch[0].event, type(error).__name__)
+        return type(error).__name__
+    return ""
+
+
+def _handle_one_by_one(batch: Sequence[CallbackEvent]) -> None:
+    for push in batch:
+        if failure := _failure([push]):
+            _close([push], state=State.FAILED, error=failure)
 
 
 def _handle_sent(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -> None:
@@ -103,9 +137,10 @@ def _handle_changes(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -
     """Turn off what people turned off in WeChat's settings; only turning off is pushed."""
     items = [item for item in _items_of_our_templates(mini_program, batch) if item.status == REJECT]
     subscribers = people.known(mini_program, openids={item.openid for item in items})
-    for item in items:
-        if item.openid in subscribers:
-            ledger.turn_off(template=item.template, subscriber_ids=[subscribers[item.openid]], at=item.at)
+    # In the order in which everybody locks people.
+    for item in sorted((item for item in items if item.openid in subscribers), key=lambda one: subscribers[one.openid]):
+        at = item.at + REST_OF_SECOND
+        ledger.turn_off(template=item.template, subscriber_ids=[subscribers[item.openid]], at=at)
 
 
 HANDLERS: dict[str, Callable[[MiniProgram, Sequence[CallbackEvent]], None]] = {
@@ -133,7 +168,7 @@ def _items_of_our_templates(mini_program: MiniProgram, batch: Sequence[CallbackE
     found: list[_Item] = []
     for push in batch:
         at = _moment(push.body.get("CreateTime"))
-        openid = str(push.body.get("FromUserName") or "")
+        openid = pushes.text(push.body.get("FromUserName"))
         lines = pushes.items(push.body)
         if at is None or not openid or not lines:
             _close([push], state=State.FAILED, error="no item could be read")
@@ -171,7 +206,7 @@ def _try_later(push: CallbackEvent) -> None:
 
 def _sent_events(document: pushes.Document) -> list[SentEvent]:
     at = _moment(document.get("CreateTime"))
-    openid = str(document.get("FromUserName") or "")
+    openid = pushes.text(document.get("FromUserName"))
     if at is None or not openid:
         return []
     return [
@@ -189,6 +224,7 @@ def _sent_events(document: pushes.Document) -> list[SentEvent]:
 
 def _moment(value: object) -> datetime | None:
     try:
-        return datetime.fromtimestamp(int(str(value)), tz=UTC)
-    except (ValueError, OverflowError, OSError):
+        seconds = int(pushes.text(value))
+    except ValueError:
         return None
+    return datetime.fromtimestamp(seconds, tz=UTC) if EARLIEST <= seconds < LATEST else None

@@ -6,6 +6,8 @@ Everything wrong with a push is ``BadPush``; the sender learns nothing more than
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
@@ -19,6 +21,10 @@ from templates_app.models import MiniProgram
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_XML_DEPTH = 8
+# WeChat's own go three levels deep; every further reader of a document may recurse without a thought.
+MAX_DEPTH = 32
+# Valid in JSON, but PostgreSQL keeps no NUL and UTF-8 no lone surrogate.
+UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 Document = dict[str, Any]
 
@@ -88,12 +94,21 @@ def parse(body: bytes) -> Document:
     """Parse JSON or XML, whichever the first character says (the header is not reliable). Raises ``BadPush``."""
     text = body.lstrip()
     try:
-        document = _from_xml(text) if text.startswith(b"<") else json.loads(text, strict=False)
-    except (ValueError, ParseError, DefusedXmlException, RecursionError) as error:
+        document = _from_xml(text) if text.startswith(b"<") else _from_json(text)
+    # LookupError: an XML declaration may name an encoding nobody knows.
+    except (ValueError, LookupError, ParseError, DefusedXmlException, RecursionError) as error:
         raise BadPush("unreadable") from error
     if not isinstance(document, dict):
         raise BadPush("not an object")
     return document
+
+
+def _from_json(text: bytes) -> Any:
+    return json.loads(text, strict=False, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _from_xml(text: bytes) -> Document:
@@ -119,6 +134,32 @@ def _element(element: Element, *, depth: int) -> Any:
     return content
 
 
+def clean(document: Document) -> Document:
+    """Return the document as any database can keep it: texts lose NUL and lone surrogates.
+
+    Raises ``BadPush`` for a number that is none (``1e999`` is read as infinity) and for nesting beyond reason.
+    """
+    return {_storable(key): _cleaned(value, depth=1) for key, value in document.items()}
+
+
+def _cleaned(value: Any, *, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise BadPush("too deep")
+    if isinstance(value, str):
+        return _storable(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadPush("not a number")
+    if isinstance(value, list):
+        return [_cleaned(item, depth=depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {_storable(key): _cleaned(item, depth=depth + 1) for key, item in value.items()}
+    return value
+
+
+def _storable(text: str) -> str:
+    return UNSTORABLE.sub("", text)
+
+
 def items(document: Document) -> list[dict[str, str]]:
     """Return the items of a subscription event as text, whatever shape they came in (object, array, flat, nested)."""
     nested = next((value for key, value in document.items() if key.startswith("SubscribeMsg")), None)
@@ -128,18 +169,19 @@ def items(document: Document) -> list[dict[str, str]]:
     elif found is None:
         found = nested
     rows = found if isinstance(found, list) else [found]
-    return [{key: _text(value) for key, value in row.items()} for row in rows if isinstance(row, dict)]
+    return [{key: text(value) for key, value in row.items()} for row in rows if isinstance(row, dict)]
 
 
-def _text(value: object) -> str:
-    return "" if value is None else str(value).strip()
+def text(value: object) -> str:
+    """Return a text or a number as text, empty for anything else: lists and objects stand nowhere in these events."""
+    return str(value).strip() if isinstance(value, str | int | float) else ""
 
 
 def identity(document: Document) -> str:
     """Return the digest that makes a repeated push the same push."""
     marks = [[row.get(key, "") for key in _ITEM_KEYS] for row in items(document)]
     if marks:
-        who = [_text(document.get(key)) for key in ("Event", "FromUserName", "CreateTime")]
+        who = [text(document.get(key)) for key in ("Event", "FromUserName", "CreateTime")]
         source: object = [who, sorted(marks)]
     else:
         source = document

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
@@ -14,6 +15,8 @@ from notify_platform.wechat.signing import CallbackKeys
 from templates_app.models import MiniProgram
 
 logger = logging.getLogger(__name__)
+# As ``MiniProgram.app_id`` demands. The address may hold anything, and PostgreSQL takes no NUL even to look for.
+APP_ID = re.compile(r"wx[0-9a-zA-Z]{16}")
 
 
 @method_decorator(csrf_exempt, name="dispatch")
@@ -36,9 +39,9 @@ class CallbackView(View):
             return HttpResponse(status=413)
         try:
             document = pushes.read(request.body, query=_query(request), keys=_keys(app_id))
+            inbox.store(MiniProgram.objects.get(app_id=app_id), document=document)
         except pushes.BadPush:
             return _forbidden(app_id)
-        inbox.store(MiniProgram.objects.get(app_id=app_id), document=document)
         return HttpResponse("success", content_type="text/plain")
 
 
@@ -47,7 +50,7 @@ def _query(request: HttpRequest) -> dict[str, str]:
 
 
 def _keys(app_id: str) -> list[CallbackKeys]:
-    mini_program = MiniProgram.objects.filter(app_id=app_id).first()
+    mini_program = MiniProgram.objects.filter(app_id=app_id).first() if APP_ID.fullmatch(app_id) else None
     return pushes.keyrings(mini_program) if mini_program else []
 
 

@@ -77,3 +77,10 @@ def insert_from_select(model: type[Model], *, columns: Sequence[str], rows: Quer
             params,
         )
         return int(cursor.rowcount)
+
+
+def refresh_statistics(model: type[Model]) -> None:
+    """Let PostgreSQL look at a table again after much of it has changed; SQLite plans without looking."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"ANALYZE {connection.ops.quote_name(model._meta.db_table)}")

@@ -15,9 +15,11 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from notify_platform.core.bulk import update_from_values
 from notify_platform.core.clock import database_now
+from notify_platform.core.errors import Refused
 from notify_platform.delivery import gates, keys
 from notify_platform.delivery.models import Delivery, Reason
 from notify_platform.jobs import previews
@@ -25,6 +27,7 @@ from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.grants import ledger
 from subscriptions.models import Subscriber
 from templates_app import rendering
+from templates_app.models import MessageTemplate
 from templates_app.rendering import Wording
 
 # Both outlive the request's own timeouts (3 s to connect, 10 s to read), twice over, and a batch's time at its pace.
@@ -75,7 +78,13 @@ class Wordings:
 
 
 def claim(job: SendJob, *, limit: int, wordings: Wordings) -> Claim:
-    """Take up to ``limit`` due rows of a running job through all gates; the ones that pass hold their consent."""
+    """Take up to ``limit`` due rows of a running job through all gates; the ones that pass hold their consent.
+
+    Raises ``Refused`` (nothing taken) when WeChat does not take the job's template, or its words do not fit it, any
+    more.
+    """
+    if job.template.state != MessageTemplate.State.LIVE:
+        raise Refused(_("WeChat does not take messages with this template any more."), code="template")
     token = uuid.uuid4()
     with transaction.atomic():
         now = database_now()
@@ -95,7 +104,7 @@ def _lock(job: SendJob, *, limit: int) -> tuple[list[gates.Candidate], list[int]
     due = Delivery.objects.filter(job=job, state=State.WAITING, due_at__lte=Now()).order_by("due_at", "id")
     rows = list(
         due.select_for_update(skip_locked=True).values_list(
-            "pk", "subscriber_id", "variant_id", "attempts", "error_code"
+            "pk", "subscriber_id", "variant_id", "attempts", "error_code", "is_counted"
         )[:limit]
     )
     wanted = [row[1] for row in rows]
@@ -110,8 +119,8 @@ def _lock(job: SendJob, *, limit: int) -> tuple[list[gates.Candidate], list[int]
     )
     free = [row for row in rows if row[1] in persons and row[1] not in in_flight]
     candidates = [
-        gates.Candidate(pk, variant_id, attempts, last_code, persons[subscriber_id])
-        for pk, subscriber_id, variant_id, attempts, last_code in free
+        gates.Candidate(pk, variant_id, attempts, last_code, is_counted, persons[subscriber_id])
+        for pk, subscriber_id, variant_id, attempts, last_code, is_counted in free
     ]
     return candidates, [row[0] for row in rows if row[1] in in_flight]
 
@@ -126,12 +135,12 @@ def _reserve(job: SendJob, verdicts: gates.Verdicts, *, wordings: Wordings) -> l
         else:
             bodies[candidate.delivery_id] = body
     ready = [candidate for candidate in verdicts.passed if candidate.delivery_id in bodies]
-    grants: dict[int, int] = {}
-    if job.template.is_counted:
-        grants = ledger.reserve(template=job.template, subscriber_ids=[person.subscriber.pk for person in ready])
-        empty = [candidate for candidate in ready if candidate.subscriber.pk not in grants]
-        verdicts.skipped += [(candidate.delivery_id, Reason.NO_CONSENT) for candidate in empty]
-        ready = [candidate for candidate in ready if candidate.subscriber.pk in grants]
+    # The row says whether it uses up a consent: the template's kind may have changed since the fan-out.
+    counted = [candidate.subscriber.pk for candidate in ready if candidate.is_counted]
+    grants = ledger.reserve(template=job.template, subscriber_ids=counted) if counted else {}
+    empty = [one.delivery_id for one in ready if one.is_counted and one.subscriber.pk not in grants]
+    verdicts.skipped += [(delivery_id, Reason.NO_CONSENT) for delivery_id in empty]
+    ready = [candidate for candidate in ready if candidate.delivery_id not in empty]
     return [
         Message(
             delivery_id=candidate.delivery_id,

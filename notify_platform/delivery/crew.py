@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import close_old_connections, connection
 
 from notify_platform.delivery import upkeep
 from notify_platform.delivery.engine import Engine
@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 SLICE_SECONDS = 10.0
 # A slice that found nothing to send (the pace is held, the network is down) must not spin.
 PAUSE_SECONDS = 0.2
+AFTER_ERROR_SECONDS = 2.0
 
 
 class Crew:
@@ -49,9 +50,11 @@ class Crew:
                 close_old_connections()
                 if not engine.run_slice(seconds=SLICE_SECONDS, stopping=self.stopping):
                     time.sleep(PAUSE_SECONDS)
-        except DatabaseError:
-            # What was under way lapses by its lease; the next call starts a fresh engine.
+        except Exception:
+            # Whatever it was, the other engines go on, and what was under way lapses by its lease. The next call
+            # starts a fresh engine, after a pause: the same may happen to it.
             logger.exception("the engine of mini-program %s stopped", mini_program.pk)
+            time.sleep(AFTER_ERROR_SECONDS)
         finally:
             engine.close()
             connection.close()

@@ -6,21 +6,32 @@ three queues: ``ready`` (claimed, with a slot booked), ``flying`` (armed, its re
 
 from __future__ import annotations
 
+import logging
 import queue
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
+from django.db import InterfaceError, OperationalError, connection
+
+from notify_platform.core.errors import Refused
 from notify_platform.delivery import claims, pacing, settlement
-from notify_platform.delivery.claims import Message, Wordings
+from notify_platform.delivery.claims import Claim, Message, Wordings
+from notify_platform.delivery.models import Pace
+from notify_platform.delivery.settlement import Landed
+from notify_platform.delivery.watch import Watch
+from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
 from notify_platform.wechat import tokens
 from notify_platform.wechat.gateway import Gateway, SendResult, WeChatRefused, WeChatUnreachable, gateway_for
 from notify_platform.wechat.outcomes import JobEffect, Word
 from templates_app.models import MiniProgram
+
+logger = logging.getLogger(__name__)
 
 CONCURRENCY = 20
 # A claim takes this many seconds of pace, and a wave arms what leaves within as many.
@@ -30,6 +41,10 @@ SETTLE_EVERY_SECONDS = 0.2
 TOKEN_CHECK_SECONDS = 30.0
 # Without a token nothing can leave; WeChat's answer or the network may be better soon.
 TOKEN_RETRY_SECONDS = 5.0
+BREAKER_SECONDS = 10.0
+# Well within the lease of what is being sent.
+SETTLE_PATIENCE_SECONDS = 20.0
+SETTLE_RETRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +78,9 @@ class Engine:
         self.ready: deque[Slot] = deque()
         self.flying = 0
         self.landed: queue.SimpleQueue[Flight] = queue.SimpleQueue()
+        self.watch = Watch()
         self.access_token = ""
+        self.refused_token = ""
         self.token_checked_at = 0.0
 
     def close(self) -> None:
@@ -88,7 +105,9 @@ class Engine:
                     break
                 self._settle_landed(wait_until=self._next_deadline(ends_at))
         finally:
-            self._give_back_ready()
+            with suppress(OperationalError, InterfaceError):
+                # Else their leases lapse; what flies has to be settled all the same.
+                self._give_back_ready()
             while self.flying:
                 self._settle_landed(wait_until=time.monotonic() + SETTLE_EVERY_SECONDS)
         return sent
@@ -98,12 +117,13 @@ class Engine:
     def _have_token(self) -> bool:
         if self.access_token and time.monotonic() - self.token_checked_at < TOKEN_CHECK_SECONDS:
             return True
-        return self._fetch_token(stale="")
+        return self._fetch_token()
 
-    def _fetch_token(self, *, stale: str) -> bool:
+    def _fetch_token(self) -> bool:
+        """Get a token other than the one WeChat has refused, or hold the pace until there may be one."""
         self.access_token = ""
         try:
-            self.access_token = tokens.current_token(self.mini_program, gateway=self.gateway, stale=stale)
+            self.access_token = tokens.current_token(self.mini_program, gateway=self.gateway, stale=self.refused_token)
         except WeChatRefused as refusal:
             if refusal.outcome.job_effect(retries_used=0) is JobEffect.PAUSE_APP:
                 settlement.pause_app(self.mini_program, outcome=refusal.outcome, code=refusal.code)
@@ -117,38 +137,48 @@ class Engine:
 
     def _refill(self) -> None:
         """Claim the next batch while the last one is still leaving, so that no slot is lost between them."""
-        if self._is_stocked() or pacing.seconds_until_free(self.pace) > 4 * HORIZON_SECONDS:
+        if pacing.seconds_until_free(self.pace) > 4 * HORIZON_SECONDS:
             return
         for job in self._running_jobs():
-            self._claim(job)
-            if self._is_stocked():
+            if len(self.ready) >= self._batch(job.mini_program.pace_per_second):
                 return
-
-    def _is_stocked(self) -> bool:
-        """Whether what is claimed lasts for longer than one batch takes to claim."""
-        return bool(self.ready) and self.ready[-1].at > time.monotonic() + HORIZON_SECONDS
+            try:
+                self._claim_for(job)
+            except Refused as refusal:
+                reason = SendJob.PauseReason.TEMPLATE if refusal.code == "template" else SendJob.PauseReason.CONTENT
+                jobs.pause_all(reason=reason, detail=refusal.message, job_ids={job.pk})
 
     def _running_jobs(self) -> list[SendJob]:
         running = SendJob.objects.filter(mini_program=self.mini_program, state=SendJob.State.RUNNING)
         return list(running.select_related("template", "mini_program").order_by("started_at", "pk"))
 
-    def _claim(self, job: SendJob) -> None:
+    def _claim_for(self, job: SendJob) -> None:
         app_rate = job.mini_program.pace_per_second
         rate = min(app_rate, job.pace_per_second or app_rate)
         job_pace = pacing.pace_of(job) if rate < app_rate else None
         if job_pace and pacing.seconds_until_free(job_pace) > HORIZON_SECONDS:
             return
-        claim = claims.claim(job, limit=self._batch(rate), wordings=self.wordings)
-        if not claim.messages:
-            return
+        wanted, ends_at = self._batch(rate), time.monotonic() + HORIZON_SECONDS
+        # Many rows may be held back at the gates: look at more of them, but not for longer than a batch leaves in.
+        while wanted > 0:
+            claim = claims.claim(job, limit=wanted, wordings=self.wordings)
+            if claim.messages:
+                self._book(claim, app_rate=app_rate, rate=rate, job_pace=job_pace)
+            if claim.looked_at < wanted or time.monotonic() > ends_at:
+                return
+            wanted -= len(claim.messages)
+
+    def _book(self, claim: Claim, *, app_rate: int, rate: int, job_pace: Pace | None) -> None:
         first = pacing.book(self.pace, count=len(claim.messages), per_second=app_rate)
         if job_pace:
             first = max(first, pacing.book(job_pace, count=len(claim.messages), per_second=rate))
         start = time.monotonic() + first
-        self.ready.extend(
+        slots = [
             Slot(at=start + number / rate, token=claim.token, message=message)
             for number, message in enumerate(claim.messages)
-        )
+        ]
+        # In the order of their slots: a slow job's must not keep a fast job's waiting.
+        self.ready = deque(sorted([*self.ready, *slots], key=lambda slot: slot.at))
 
     @staticmethod
     def _batch(per_second: int) -> int:
@@ -175,7 +205,12 @@ class Engine:
 
     def _next_wave(self) -> list[Slot]:
         room = 2 * self.concurrency - self.flying
-        soon = time.monotonic() + HORIZON_SECONDS / 2
+        now = time.monotonic()
+        soon = now + HORIZON_SECONDS / 2
+        if room and self.ready and now - self.ready[0].at > HORIZON_SECONDS:
+            # We are late (WeChat hung): what waits leaves at the pace, not all at once.
+            late = now - self.ready[0].at
+            self.ready = deque(replace(slot, at=slot.at + late) for slot in self.ready)
         wave: list[Slot] = []
         while self.ready and len(wave) < room and self.ready[0].at <= soon:
             wave.append(self.ready.popleft())
@@ -209,15 +244,41 @@ class Engine:
                 break
             self.flying -= 1
             arrived.append(flight)
-        for token, landed in _landed_by_token(arrived).items():
-            settlement.settle(self.mini_program, token=token, landed=landed)
-        self._renew_refused_token(arrived)
-
-    def _renew_refused_token(self, arrived: list[Flight]) -> None:
-        # Only for the token in use: answers to requests that left with the last one keep coming for a while.
-        refused = {flight.access_token for flight in arrived if flight.future.result().outcome.word is Word.TOKEN}
+        settled = self._settle(arrived)
+        for job_id, example in self.watch.look_at(settled).items():
+            detail = settlement.sentence(example.result)
+            jobs.pause_all(reason=SendJob.PauseReason.CONTENT, detail=detail, job_ids={job_id})
+        if self.watch.is_flooded():
+            pacing.hold(self.pace, seconds=BREAKER_SECONDS)
+        refused = {flight.access_token for flight in arrived if _refuses_token(flight)}
         if self.access_token in refused:
-            self._fetch_token(stale=self.access_token)
+            self.refused_token = self.access_token
+            self._fetch_token()
+
+    def _settle(self, arrived: list[Flight]) -> list[Landed]:
+        """Write answers down; a database that is away for a moment must not cost us what WeChat has said."""
+        newest = tokens.stored_token(self.mini_program) if any(_refuses_token(one) for one in arrived) else None
+        groups: dict[uuid.UUID, list[Landed]] = {}
+        for flight in arrived:
+            landed = Landed(
+                message=flight.slot.message,
+                result=flight.future.result(),
+                fresh_token=newest is None or flight.access_token == newest,
+            )
+            groups.setdefault(flight.slot.token, []).append(landed)
+        return [item for token, landed in groups.items() for item in self._settle_group(token, landed)]
+
+    def _settle_group(self, token: uuid.UUID, landed: list[Landed]) -> list[Landed]:
+        give_up_at = time.monotonic() + SETTLE_PATIENCE_SECONDS
+        while True:
+            try:
+                return settlement.settle(self.mini_program, token=token, landed=landed)
+            except (OperationalError, InterfaceError):
+                if time.monotonic() > give_up_at:
+                    raise
+                logger.exception("the database did not take %d answers; trying again", len(landed))
+                connection.close()
+                time.sleep(SETTLE_RETRY_SECONDS)
 
     def _give_back_ready(self) -> None:
         for token, ids in _by_token(self.ready).items():
@@ -232,9 +293,5 @@ def _by_token(slots: deque[Slot] | list[Slot]) -> dict[uuid.UUID, list[int]]:
     return grouped
 
 
-def _landed_by_token(arrived: list[Flight]) -> dict[uuid.UUID, list[settlement.Landed]]:
-    grouped: dict[uuid.UUID, list[settlement.Landed]] = {}
-    for flight in arrived:
-        landed = settlement.Landed(message=flight.slot.message, result=flight.future.result())
-        grouped.setdefault(flight.slot.token, []).append(landed)
-    return grouped
+def _refuses_token(flight: Flight) -> bool:
+    return flight.future.result().outcome.word is Word.TOKEN

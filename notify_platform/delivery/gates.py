@@ -18,6 +18,7 @@ from subscriptions.models import Subscriber, Subscription
 
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
+LONGEST_WAIT = timedelta(days=14)
 SHUT_STATES = frozenset({Subscription.State.OFF, Subscription.State.BANNED, Subscription.State.SUSPENDED})
 
 
@@ -29,6 +30,7 @@ class Candidate:
     variant_id: int
     attempts: int
     last_code: int | None
+    is_counted: bool
     subscriber: Subscriber
 
 
@@ -61,8 +63,21 @@ def judge(job: SendJob, *, candidates: Sequence[Candidate], now: datetime) -> Ve
     return verdicts
 
 
+def _deadline(job: SendJob) -> datetime:
+    """Return until when a row may wait: without a deadline of its own a job ends some time all the same."""
+    return job.not_after or (job.started_at or job.created_at) + LONGEST_WAIT
+
+
+def _zone(job: SendJob, person: Subscriber) -> ZoneInfo:
+    try:
+        return ZoneInfo(person.time_zone or job.mini_program.time_zone)
+    except (KeyError, ValueError, OSError):
+        # A zone the tz database has dropped, or never had: the mini-program's is the better guess than none.
+        return ZoneInfo(job.mini_program.time_zone)
+
+
 def _never(job: SendJob, candidate: Candidate, *, shut: Mapping[int, Reason], now: datetime) -> Reason | None:
-    if job.not_after and now > job.not_after:
+    if now > _deadline(job):
         return Reason.TOO_LATE
     if candidate.subscriber.invalid_at:
         return Reason.UNREACHABLE
@@ -96,9 +111,9 @@ def _moments(job: SendJob, candidates: Sequence[Candidate], *, now: datetime) ->
         if key not in shared:
             shared[key] = next_allowed_moment(
                 now,
-                zone=ZoneInfo(person.time_zone or job.mini_program.time_zone),
+                zone=_zone(job, person),
                 rules=_rules(job, person, free_at=free_at),
-                not_after=job.not_after,
+                not_after=_deadline(job),
             )
         return shared[key]
 

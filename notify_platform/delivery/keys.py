@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 from hashlib import sha256
 
 from django.conf import settings
 
 PARAMETER = "nk"
 _TAG_BYTES = 10
+# Exactly what ``make`` writes, and no second spelling of it: int() would take signs, spaces and underscores too.
+_KEY = re.compile(r"([1-9a-f][0-9a-f]{0,15})\.([A-Za-z0-9_-]{14})")
+_LARGEST_ID = 2**63 - 1
 
 
 def make(delivery_id: int) -> str:
@@ -18,13 +22,12 @@ def make(delivery_id: int) -> str:
 
 
 def read(key: str) -> int | None:
-    """Return the delivery id of a key, None when it was not made by us."""
-    number, dot, tag = key.partition(".")
-    try:
-        delivery_id = int(number, 16)
-    except ValueError:
+    """Return the delivery id of a key, None when it was not made by us; never raises, whatever the text."""
+    parts = _KEY.fullmatch(key)
+    if parts is None:
         return None
-    if not dot or not hmac.compare_digest(tag.encode(), _tag(delivery_id).encode()):
+    delivery_id = int(parts[1], 16)
+    if delivery_id > _LARGEST_ID or not hmac.compare_digest(parts[2], _tag(delivery_id)):
         return None
     return delivery_id
 

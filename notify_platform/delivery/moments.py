@@ -12,6 +12,8 @@ from notify_platform.delivery.models import Reason
 
 # Rules that never leave a gap together (quiet by day, a window by day) must end the search, not spin.
 HORIZON = timedelta(days=8)
+# "Until the year 9999" is a way to say never.
+FOREVER = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ def next_allowed_moment(
         if blocking is None:
             return Moment(at=moment, reason=reason)
         moment, reason = blocking[1], blocking[0].reason
+        if moment > now + FOREVER:
+            return Moment(at=None, reason=reason)
         # A person may pause for a month: only the rules of the clock are bound to find a gap within days.
         if isinstance(blocking[0], NotBefore):
             horizon = moment + HORIZON

@@ -47,6 +47,15 @@ class SentEvent:
     at: datetime
 
 
+class _Candidate(NamedTuple):
+    """A message without a name that an event may speak of."""
+
+    delivery_id: int
+    grant_id: int | None
+    armed_at: datetime
+    in_flight: bool
+
+
 def settle_events(mini_program: MiniProgram, *, events: Sequence[SentEvent]) -> list[Verdict]:
     """Write what the events say, all in one transaction; returns a verdict for each, in order."""
     with transaction.atomic():
@@ -88,27 +97,32 @@ def _by_nearness(
     moments = [events[number].at for number in wanted]
     rows = (
         Delivery.objects.filter(
-            Q(state=State.UNKNOWN) | Q(state=State.ACCEPTED, msgid=""),
+            Q(state__in=[State.UNKNOWN, State.SENDING]) | Q(state=State.ACCEPTED, msgid=""),
             mini_program=mini_program,
+            subscriber__mini_program=mini_program,
             subscriber__openid__in={events[number].openid for number in wanted},
             armed_at__range=(min(moments) - LATEST, max(moments) + EARLIEST),
         )
         .select_for_update(of=("self",))
         .order_by("pk")
-        .values_list("pk", "grant_id", "armed_at", "subscriber__openid", "template__wechat_id")
+        .values_list("pk", "grant_id", "armed_at", "state", "subscriber__openid", "template__wechat_id")
     )
-    open_rows: dict[tuple[str, str], list[tuple[int, int | None, datetime]]] = defaultdict(list)
-    for pk, grant_id, armed_at, openid, template in rows:
+    open_rows: dict[tuple[str, str], list[_Candidate]] = defaultdict(list)
+    for pk, grant_id, armed_at, state, openid, template in rows:
         if armed_at and pk not in taken:
-            open_rows[openid, template].append((pk, grant_id, armed_at))
+            open_rows[openid, template].append(_Candidate(pk, grant_id, armed_at, state == State.SENDING))
     matches: dict[int, _Match] = {}
     for number in sorted(wanted, key=lambda one: events[one].at):
         event = events[number]
-        near = [row for row in open_rows[event.openid, event.template] if -EARLIEST <= event.at - row[2] <= LATEST]
-        if near:
-            best = min(near, key=lambda row: abs(event.at - row[2]))
-            open_rows[event.openid, event.template].remove(best)
-            matches[number] = _Match(best[0], best[1], is_open=True)
+        open_here = open_rows[event.openid, event.template]
+        near = [row for row in open_here if -EARLIEST <= event.at - row.armed_at <= LATEST]
+        if not near:
+            continue
+        best = min(near, key=lambda row: abs(event.at - row.armed_at))
+        # The message it speaks of may be in our hands this moment: no older one must be taken for it.
+        if not best.in_flight:
+            open_here.remove(best)
+            matches[number] = _Match(best.delivery_id, best.grant_id, is_open=True)
     return matches
 
 

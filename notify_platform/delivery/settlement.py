@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -41,72 +41,87 @@ from templates_app import catalog
 from templates_app.models import MessageTemplate, MiniProgram
 
 State = Delivery.State
-# A job whose messages are refused for the same field this often stops: the rest would fail alike.
-STOP_AFTER = 20
+LAST_WORDS = frozenset({State.ACCEPTED, State.FAILED})
 MINUTE_LIMIT_SECONDS = 60.0
-# The breaker: a wave of at least this many, at least half of it busy, makes everybody stand back.
-BREAKER_WAVE = 10
-BREAKER_SECONDS = 10.0
 CLOSE_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """A message whose request is over."""
+    """A message whose request is over; ``fresh_token``: it carried the newest access token there is."""
 
     message: Message
     result: SendResult
+    fresh_token: bool = True
 
     @property
     def retries_used(self) -> int:
         """How many retries stand against this outcome.
 
-        A refused token is no fault of the message: only a second refusal in a row, with a fresh token, counts.
+        A refused token is no fault of the message: only a second refusal in a row, of a fresh token, counts.
         """
         if self.result.outcome.word is Word.TOKEN:
-            return int(self.message.last_code in RETRYABLE_TOKEN_CODES)
+            return int(self.fresh_token and self.message.last_code in RETRYABLE_TOKEN_CODES)
         return self.message.attempts
 
+    @property
+    def is_retry(self) -> bool:
+        """Whether the message surely did not count and may go again."""
+        outcome = self.result.outcome
+        return outcome.becomes is Becomes.RETRY and outcome.retry_after(retries_used=self.retries_used) is not None
 
-def settle(mini_program: MiniProgram, *, token: uuid.UUID, landed: Sequence[Landed]) -> int:
-    """Write the outcomes of one claim's messages; returns how many rows were still ours to settle.
+    @property
+    def is_last_word(self) -> bool:
+        """Whether this settles the message for good."""
+        return not self.is_retry and self.result.outcome.becomes is not Becomes.UNKNOWN
+
+
+def settle(mini_program: MiniProgram, *, token: uuid.UUID, landed: Sequence[Landed]) -> list[Landed]:
+    """Write the outcomes of one claim's messages; returns those whose rows were still ours to settle.
 
     ``token`` is the claim's: a row the reaper called unknown is still ours, one another worker took is not.
     """
-    now = database_now()
     with transaction.atomic():
-        settled = set(
-            update_from_values(
-                Delivery,
-                columns=[
-                    "state", "grant", "attempts", "reason", "due_at", "settled_at", "lease_until",
-                    "msgid", "error_code", "error_field", "error_detail", "rid",
-                ],
-                rows=[_row(item, now=now) for item in landed],
-                only_if="t.state IN ('sending', 'unknown') AND t.claim_token = %s",
-                params=[Delivery._meta.get_field("claim_token").get_db_prep_value(token, connection)],
-            )
-        )  # fmt: skip
-        ours = [item for item in landed if item.message.delivery_id in settled]
+        ours = _write_outcomes(token, landed)
         _settle_grants(ours)
     _follow(mini_program, ours)
-    return len(ours)
+    return ours
 
 
-def _row(item: Landed, *, now: datetime) -> tuple[Any, ...]:
+def _write_outcomes(token: uuid.UUID, landed: Sequence[Landed]) -> list[Landed]:
+    """A last word settles an unknown row too; "try again" comes too late for it, and says that it did not count."""
+    now = database_now()
+    lasting = [item for item in landed if item.is_last_word]
+    open_ended = [item for item in landed if not item.is_last_word]
+    settled = _update(token, [_row(item, now=now) for item in lasting], states="'sending', 'unknown'")
+    settled |= _update(token, [_row(item, now=now) for item in open_ended], states="'sending'")
+    late = [item for item in open_ended if item.is_retry and item.message.delivery_id not in settled]
+    settled |= _update(token, [_row(item, now=now, too_late=True) for item in late], states="'unknown'")
+    return [item for item in landed if item.message.delivery_id in settled]
+
+
+def _update(token: uuid.UUID, rows: Sequence[tuple[Any, ...]], *, states: str) -> set[int]:
+    columns = [
+        "state", "grant", "attempts", "reason", "due_at", "settled_at", "lease_until",
+        "msgid", "error_code", "error_field", "error_detail", "rid",
+    ]  # fmt: skip
+    holder = Delivery._meta.get_field("claim_token").get_db_prep_value(token, connection)
+    condition = f"t.state IN ({states}) AND t.claim_token = %s"
+    return set(update_from_values(Delivery, columns=columns, rows=rows, only_if=condition, params=[holder]))
+
+
+def _row(item: Landed, *, now: datetime, too_late: bool = False) -> tuple[Any, ...]:
     message, result = item.message, item.result
     outcome = result.outcome
-    state, reason, due_at = _becomes(item, now=now)
-    holds = state in Delivery.HOLDS_GRANT
-    final = state in {State.ACCEPTED, State.FAILED}
+    state, reason, due_at = (State.FAILED, "", now) if too_late else _becomes(item, now=now)
     return (
         message.delivery_id,
         state,
-        message.grant_id if holds else None,
+        message.grant_id if state in Delivery.HOLDS_GRANT else None,
         message.attempts + (1 if outcome.counts_attempt else 0),
         reason,
         due_at,
-        now if final else None,
+        now if state in LAST_WORDS else None,
         None,
         result.msgid,
         result.code or None,
@@ -166,13 +181,10 @@ def _follow(mini_program: MiniProgram, ours: Sequence[Landed]) -> None:
         by_effect[item.result.outcome.job_effect(retries_used=item.retries_used)].append(item)
     for effect, items in by_effect.items():
         _EFFECTS[effect](mini_program, items)
-    busy = sum(item.result.outcome.word in {Word.BUSY, Word.NOT_SENT, Word.UNKNOWN} for item in ours)
-    if len(ours) >= BREAKER_WAVE and busy * 2 >= len(ours):
-        pacing.hold(pacing.pace_of(mini_program), seconds=BREAKER_SECONDS)
 
 
 def _nothing(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
-    """Most outcomes concern nobody else."""
+    """Most outcomes concern nobody else; whether they come in floods is for the ``watch`` to say."""
 
 
 def _slow_down(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
@@ -182,18 +194,9 @@ def _slow_down(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
 def _pause_job(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
     jobs.pause_all(
         reason=SendJob.PauseReason.CONTENT,
-        detail=_sentence(items[0].result),
+        detail=sentence(items[0].result),
         job_ids={item.message.job_id for item in items},
     )
-
-
-def _stop_if_repeated(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
-    alike = Counter((item.message.job_id, item.result.code, item.result.field) for item in items)
-    for (job_id, code, field), _count in alike.items():
-        failed = Delivery.objects.filter(job=job_id, state=State.FAILED, error_code=code, error_field=field)
-        if len(failed.values_list("pk")[:STOP_AFTER]) == STOP_AFTER:
-            example = next(item.result for item in items if item.message.job_id == job_id and item.result.code == code)
-            jobs.pause_all(reason=SendJob.PauseReason.CONTENT, detail=_sentence(example), job_ids={job_id})
 
 
 def _pause_template(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
@@ -201,7 +204,7 @@ def _pause_template(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
         result = next(item.result for item in items if item.message.template_id == template.pk)
         mark = catalog.mark_banned if result.outcome.word is Word.TEMPLATE_BANNED else catalog.mark_missing
         mark(template)
-        jobs.pause_all(reason=SendJob.PauseReason.TEMPLATE, detail=_sentence(result), template=template)
+        jobs.pause_all(reason=SendJob.PauseReason.TEMPLATE, detail=sentence(result), template=template)
 
 
 def _pause_app(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
@@ -212,7 +215,7 @@ _EFFECTS: dict[JobEffect, Callable[[MiniProgram, Sequence[Landed]], None]] = {
     JobEffect.NONE: _nothing,
     JobEffect.SLOW_DOWN: _slow_down,
     JobEffect.PAUSE_JOB: _pause_job,
-    JobEffect.STOP_IF_REPEATED: _stop_if_repeated,
+    JobEffect.STOP_IF_REPEATED: _nothing,
     JobEffect.PAUSE_TEMPLATE: _pause_template,
     JobEffect.PAUSE_APP: _pause_app,
 }
@@ -226,7 +229,8 @@ def pause_app(mini_program: MiniProgram, *, outcome: Outcome, code: int | None) 
     return jobs.pause_all(reason=reason, detail=detail, mini_program=mini_program)
 
 
-def _sentence(result: SendResult) -> str:
+def sentence(result: SendResult) -> str:
+    """Return what a paused job says: what happened, and what to do next."""
     field = f" [{result.field}]" if result.field else ""
     return f"{result.outcome.meaning}{field} {result.outcome.next_step} ({result.code})"
 

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
+from django.db import OperationalError
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
+from notify_platform.core.errors import Refused
 from notify_platform.delivery import claims, fanout, settlement
 from notify_platform.delivery.models import Delivery
 from notify_platform.jobs import jobs
@@ -18,6 +22,8 @@ from notify_platform.jobs.models import SendJob
 from subscriptions.grants import ledger
 from subscriptions.models import Grant
 from templates_app.models import MiniProgram
+
+logger = logging.getLogger(__name__)
 
 # Retries come back within seconds; a row held longer waits for a clock, not for us.
 SOON = timedelta(minutes=1)
@@ -27,26 +33,54 @@ def tick() -> bool:
     """Do one round; return whether there is more to do at once."""
     released, lost = claims.reap()
     closed = [settlement.close_unknown(mini_program) for mini_program in MiniProgram.objects.all()]
-    return any([jobs.start_due(), released, lost, *closed, ledger.lapse(), _fan_out(), _cancel(), _finish()])
+    kept = [_fan_out(), _cancel(), _close_cancelled(), _finish()]
+    return any([jobs.start_due(), released, lost, *closed, ledger.lapse(), *kept])
 
 
 def _fan_out() -> int:
     unfrozen = SendJob.objects.filter(state=SendJob.State.RUNNING, fanned_out_at__isnull=True)
-    jobs_left = [fanout.step(job) for job in unfrozen.select_related("template", "audience").order_by("started_at")]
-    return len(jobs_left)
+    return _each(unfrozen.select_related("template", "audience").order_by("started_at"), _freeze)
+
+
+def _freeze(job: SendJob) -> bool:
+    try:
+        fanout.step(job)
+    except Refused as refusal:
+        jobs.pause_all(reason=SendJob.PauseReason.CONTENT, detail=refusal.message, job_ids={job.pk})
+    return True
 
 
 def _cancel() -> int:
-    """Clear away what cancelled jobs still had waiting; the last row taken, the job has ended."""
+    """Clear away what cancelled jobs still had waiting."""
     clearing = SendJob.objects.filter(state=SendJob.State.CANCELLED, ended_at__isnull=True)
-    return sum(claims.cancel_waiting(job) or jobs.close_cancelled(job) for job in clearing)
+    return _each(clearing, lambda job: bool(claims.cancel_waiting(job)))
+
+
+def _close_cancelled() -> int:
+    """With no row waiting or in flight any more a cancelled job has ended; what is in flight may still come back."""
+    left = Delivery.objects.filter(job=OuterRef("pk"), state__in=Delivery.OPEN)
+    cleared = SendJob.objects.filter(~Exists(left), state=SendJob.State.CANCELLED, ended_at__isnull=True)
+    return _each(cleared, jobs.close_cancelled)
+
+
+def _each(some: Iterable[SendJob], do: Callable[[SendJob], bool]) -> int:
+    """Do it to every job and count the yeses; a job that breaks must not stop the others."""
+    done = 0
+    for job in some:
+        try:
+            done += do(job)
+        except OperationalError:
+            raise  # the database is away, for all of them
+        except Exception:
+            logger.exception("job %s cannot be kept moving", job.pk)
+    return done
 
 
 def _finish() -> int:
     """Finish every running job whose audience is frozen and of which no row is waiting, claimed or sending."""
     left = Delivery.objects.filter(job=OuterRef("pk"), state__in=Delivery.OPEN)
     done = SendJob.objects.filter(~Exists(left), state=SendJob.State.RUNNING, fanned_out_at__isnull=False)
-    return sum(jobs.finish(job) for job in done)
+    return _each(done, jobs.finish)
 
 
 def due() -> Q:

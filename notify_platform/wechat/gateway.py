@@ -32,10 +32,13 @@ LOGIN: Final = "/sns/jscode2session"
 DETAIL_CHARACTERS: Final = 200
 # WeChat's error code is a 32-bit number everywhere it is documented; a longer one is not WeChat's.
 CODE: Final = re.compile(r"-?[0-9]{1,9}")
-MSGID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
+# WeChat's are 19 digits; a longer one than the books keep is as good as none.
+MSGID: Final = re.compile(r"[0-9A-Za-z_-]{1,32}")
 RID: Final = re.compile(r"rid: ?([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8})")
 # WeChat cuts the text after 30 characters, so nothing behind ".val" is sure to be there (seen in practice).
-FIELD: Final = re.compile(r"data\.([a-z_]+[0-9]+)\.val")
+FIELD: Final = re.compile(r"data\.([a-z_]{1,30}[0-9]{1,9})\.val")
+# Valid in JSON, but PostgreSQL keeps no NUL and UTF-8 no lone surrogate.
+UNSTORABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 # Tokens, secrets, session keys and template ids are all longer than a rid (26) or an openid (28).
 LOOKS_SECRET: Final = re.compile(r"[0-9A-Za-z_%+/=-]{32,}")
 
@@ -237,8 +240,9 @@ def _code(words: Mapping[str, object]) -> int | None:
 
 
 def _errmsg(words: Mapping[str, object]) -> str:
+    """Return WeChat's text without the characters no database keeps."""
     errmsg = words.get("errmsg")
-    return errmsg if isinstance(errmsg, str) else ""
+    return UNSTORABLE.sub("", errmsg) if isinstance(errmsg, str) else ""
 
 
 def _msgid(given: object) -> str:

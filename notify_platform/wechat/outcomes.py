@@ -223,7 +223,9 @@ _WORDS: Final = (
         _("The message did not reach WeChat."),
         _("The message is tried again by itself. If it lasts, check the network, the proxy and DNS."),
         becomes=Becomes.RETRY,
-        retry_delays=_BACK_OFF,
+        # An outage of minutes must cost nobody their message: nothing left, so no try is used up.
+        retry_delays=(5.0,),
+        counts_attempt=False,
     ),
     # Sending again could deliver twice: there is no key by which WeChat would recognise the second one.
     Outcome(

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -29,6 +29,8 @@ COLUMNS = ("openid", "template_id", "count", "granted_at")
 REQUIRED = COLUMNS[:2]
 OPENID = re.compile(r"[A-Za-z0-9_-]{10,64}")
 MAX_UNITS = 100
+# WeChat had no subscription messages before; a year typed wrong must not become a consent of the year 1.
+FIRST_DAY = date(2019, 9, 1)
 BATCH = 500
 REPORTED_PROBLEMS = 20
 
@@ -67,21 +69,27 @@ class _Lines:
     def __iter__(self) -> Iterator[Row]:
         with self.path.open(encoding=self.encoding, newline="") as file:
             reader = csv.DictReader(file, restkey="…")
-            missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
-            if missing:
-                columns = ", ".join(missing)
-                raise Refused(_("The first line must name the columns; missing: %(columns)s.") % {"columns": columns})
+            self._check_header(reader)
             for number, record in enumerate(self._records(reader), start=2):
                 try:
                     yield self._row(number, record)
                 except ValueError as error:
                     self._note(number, str(error))
 
+    def _check_header(self, reader: csv.DictReader[str]) -> None:
+        try:
+            columns = reader.fieldnames or ()
+        except csv.Error as error:
+            raise _not_csv(error) from error
+        missing = ", ".join(name for name in REQUIRED if name not in columns)
+        if missing:
+            raise Refused(_("The first line must name the columns; missing: %(columns)s.") % {"columns": missing})
+
     def _records(self, reader: csv.DictReader[str]) -> Iterator[dict[str, str]]:
         try:
             yield from reader
         except csv.Error as error:
-            raise Refused(_("This is not a CSV file: %(error)s.") % {"error": error}, code="bad_file") from error
+            raise _not_csv(error) from error
 
     def _note(self, line: int, problem: str) -> None:
         self.problem_count += 1
@@ -106,7 +114,7 @@ class _Lines:
     def _units(self, text: str) -> int:
         if not text:
             return 1
-        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_UNITS):
+        if not (len(text) <= len(str(MAX_UNITS)) and text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_UNITS):
             raise ValueError(_("the count must be a number from 1 to %(most)d") % {"most": MAX_UNITS})
         return int(text)
 
@@ -119,7 +127,13 @@ class _Lines:
         moment = moment if moment.tzinfo else moment.replace(tzinfo=self.zone)
         if moment > self.now + timedelta(minutes=5):
             raise ValueError(_("the date lies in the future"))
+        if moment.date() < FIRST_DAY:
+            raise ValueError(_("there were no subscription messages before %(day)s") % {"day": FIRST_DAY})
         return moment
+
+
+def _not_csv(error: csv.Error) -> Refused:
+    return Refused(_("This is not a CSV file: %(error)s.") % {"error": error}, code="bad_file")
 
 
 def _parsed(text: str) -> datetime | None:

@@ -42,6 +42,10 @@ class Subscription(models.Model):
         blank=True,
         help_text=_("The answer WeChat repeats without asking."),
     )
+    # When the person last said yes or no to the relation as a whole, and when it last was a no: reports of older
+    # decisions may come later, and change nothing then.
+    decided_at = models.DateTimeField(_("decided"), null=True, blank=True)
+    turned_off_at = models.DateTimeField(_("turned off"), null=True, blank=True)
     muted_at = models.DateTimeField(_("muted in our preference centre"), null=True, blank=True)
     changed_at = models.DateTimeField(_("changed"), auto_now=True)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import OperationalError, connection
 from django.utils import timezone
 
-from notify_platform.callbacks import inbox
+from notify_platform.callbacks import inbox, pushes
 from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.delivery import claims, fanout, settlement
 from notify_platform.delivery.models import Delivery
@@ -193,3 +194,130 @@ def test_a_change_event_about_a_stranger_is_handled_and_changes_nothing(template
 
     assert states() == [State.HANDLED]
     assert (Subscriber.objects.count(), Subscription.objects.count()) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({"Event": ["subscribe_msg_sent_event"]}, State.IGNORED),
+        ({"Event": {"a": 1}, "MsgType": ["event"]}, State.IGNORED),
+        ({"Event": 7, "MsgType": 8}, State.IGNORED),
+        ({"FromUserName": ["o1"]}, State.FAILED),
+        ({"FromUserName": "\ud800"}, State.FAILED),
+        ({"CreateTime": ["1767225661"]}, State.FAILED),
+        ({"CreateTime": True}, State.FAILED),
+        ({"CreateTime": "9" * 5000}, State.FAILED),
+        ({"CreateTime": "253402300799"}, State.FAILED),
+        ({"CreateTime": "-62135596800"}, State.FAILED),
+        ({"CreateTime": "1293839999"}, State.FAILED),
+        ({"CreateTime": "4102444800"}, State.FAILED),
+        ({"List": [[1, [2]], {"TemplateId": ["a"], "MsgID": 12, "ErrorCode": 0}]}, State.PENDING),
+        ({"List": {"TemplateId": {"x": 1}, "MsgID": ["m0"], "ErrorCode": None, "ErrorStatus": {}}}, State.PENDING),
+        ({"Other": 10**400}, State.HANDLED),
+        ({"Other": [None, True, 1.5, {"a": []}]}, State.HANDLED),
+    ],
+)
+def test_no_shape_of_a_push_is_an_exception(template, accepted, changes, state):
+    inbox.store(template.mini_program, document=a_push(template, accepted[0], "m0") | changes)
+    inbox.store(template.mini_program, document=a_push(template, accepted[1], "m1"))
+
+    inbox.handle_due()
+
+    assert states() == [state, State.HANDLED]
+
+
+@pytest.mark.parametrize("event", ["subscribe_msg_popup_event", "subscribe_msg_change_event"])
+@pytest.mark.parametrize(
+    ("line", "state"),
+    [
+        ({"TemplateId": ["T"], "SubscribeStatusString": "accept"}, State.UNMATCHED),
+        ({"TemplateId": 5, "SubscribeStatusString": "accept"}, State.UNMATCHED),
+        ({"TemplateId": "ours", "SubscribeStatusString": {"a": ["accept"]}}, State.HANDLED),
+        ({"TemplateId": "ours", "SubscribeStatusString": 1}, State.HANDLED),
+        ({"TemplateId": "ours"}, State.HANDLED),
+    ],
+)
+def test_no_shape_of_an_answer_is_a_consent_or_an_exception(event, line, state):
+    template = factories.a_template(factories.a_mini_program(), wechat_id="ours")
+    inbox.store(template.mini_program, document=a_popup(factories.an_openid(), event=event) | {"List": [line]})
+
+    inbox.handle_due()
+
+    assert states() == [state]
+    assert Grant.objects.count() == 0
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_is_none_is_not_stored(template, number):
+    with pytest.raises(pushes.BadPush):
+        inbox.store(template.mini_program, document={"Event": "x", "a": [{"b": number}]})
+    assert states() == []
+
+
+def failing_at(bad, *, error):
+    """Return the popups' handler, which fails after its work when the bad person's push is among the batch."""
+
+    def handle(mini_program, batch):
+        inbox._handle_popups(mini_program, batch)
+        if any(push.body["FromUserName"] == bad for push in batch):
+            raise error
+
+    return handle
+
+
+def test_a_push_that_cannot_be_handled_fails_alone_and_names_only_the_kind_of_its_error(template, monkeypatch, caplog):
+    people = [factories.an_openid() for _ in range(3)]
+    for openid in people:
+        inbox.store(template.mini_program, document=a_popup(openid, (template.wechat_id, "accept")))
+    handler = failing_at(people[1], error=LookupError(f"something about {people[1]}"))
+    monkeypatch.setitem(inbox.HANDLERS, "subscribe_msg_popup_event", handler)
+
+    assert inbox.handle_due() == 3
+
+    assert states() == [State.HANDLED, State.FAILED, State.HANDLED]
+    push = CallbackEvent.objects.get(state=State.FAILED)
+    assert (push.error, push.attempts, push.handled_at is None) == ("LookupError", 1, False)
+    assert sorted(Grant.objects.values_list("subscriber__openid", flat=True)) == [people[0], people[2]]
+    assert people[1] not in caplog.text
+    assert inbox.handle_due() == 0
+
+
+def test_content_the_database_refuses_fails_alone(template):
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite takes a text of any length")
+    for openid in ("o" * 65, factories.an_openid()):
+        inbox.store(template.mini_program, document=a_popup(openid, (template.wechat_id, "accept")))
+
+    inbox.handle_due()
+
+    assert list(CallbackEvent.objects.order_by("pk").values_list("state", "error")) == [
+        (State.FAILED, "DataError"),
+        (State.HANDLED, ""),
+    ]
+    assert Grant.objects.count() == 1
+
+
+def test_an_outage_of_the_database_is_no_fault_of_a_push(template, monkeypatch):
+    openid = factories.an_openid()
+    inbox.store(template.mini_program, document=a_popup(openid, (template.wechat_id, "accept")))
+    outage = failing_at(openid, error=OperationalError("the server went away"))
+    monkeypatch.setitem(inbox.HANDLERS, "subscribe_msg_popup_event", outage)
+
+    with pytest.raises(OperationalError):
+        inbox.handle_due()
+
+    push = CallbackEvent.objects.get()
+    assert (push.state, push.attempts, Grant.objects.count()) == (State.PENDING, 0, 0)
+
+
+def test_turning_off_in_a_second_voids_what_was_granted_within_it(template):
+    person = factories.subscribers(template.mini_program, count=1)[0]
+    second = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
+    factories.grants(template, to=[person], age=timezone.now() - second - timedelta(milliseconds=700))
+    event = a_popup(person.openid, (template.wechat_id, "reject"), event="subscribe_msg_change_event")
+    inbox.store(template.mini_program, document=event | {"CreateTime": int(second.timestamp())})
+
+    inbox.handle_due()
+
+    assert Grant.objects.get().state == Grant.State.REVOKED
+    assert Subscription.objects.get().state == Subscription.State.OFF

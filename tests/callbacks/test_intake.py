@@ -175,8 +175,30 @@ OUTSIDE = b'<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/hostname">]><xml><Event>
         b"\xff\xfe",
         b"[" * 100_000,
         b"NaN",
+        b'{"a": NaN}',
+        b'{"a": [{"b": -Infinity}]}',
+        b'{"a": 1e999}',
+        b'{"a":' * 900 + b"1" + b"}" * 900,
+        b'<?xml version="1.0" encoding="foo"?><xml><a>1</a></xml>',
     ],
-    ids=["bomb", "outside", "deep", "broken xml", "broken json", "array", "text", "empty", "bytes", "deep json", "nan"],
+    ids=[
+        "bomb",
+        "outside",
+        "deep",
+        "broken xml",
+        "broken json",
+        "array",
+        "text",
+        "empty",
+        "bytes",
+        "deep json",
+        "nan",
+        "a nan",
+        "an infinity",
+        "beyond a float",
+        "deep objects",
+        "unknown encoding",
+    ],
 )
 @pytest.mark.parametrize("mode", ["plain", "safe"])
 def test_content_nobody_can_read_is_refused_and_nothing_is_stored(client, content, mode):
@@ -251,3 +273,22 @@ def test_a_body_too_large_is_refused_unread(client, mini_program):
 
     assert push(client, mini_program, query, b"x" * (256 * 1024 + 1)).status_code == 413
     assert stored() == []
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("app_id", ["a%00b", "wx%00123456789abcdef", "%ED%A0%80", "..."])
+def test_an_address_that_holds_no_app_id_is_refused_like_a_wrong_signature(client, method, app_id):
+    answer = getattr(client, method)(f"/wechat/callback/{app_id}", content_type="application/octet-stream")
+
+    assert (answer.status_code, answer.content) == (403, b"")
+
+
+def test_what_no_database_keeps_is_dropped_and_the_rest_stays_to_the_letter(client, mini_program):
+    text = r"a backslash: \u0000, \ud800, 你好 🍇"
+    document = {**SENT, "Event": "other\0_event", "Con\0tent": f"\0{text}\ud800", "List": [{"a": ["\udfff\0b"]}]}
+
+    answer = push(client, mini_program, *safe(json.dumps(document).encode(), keys=keys_of(mini_program)))
+
+    assert answer.content == b"success"
+    event = CallbackEvent.objects.get()
+    assert (event.event, event.body["Content"], event.body["List"]) == ("other_event", text, [{"a": ["b"]}])

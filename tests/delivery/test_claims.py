@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from notify_platform.core.errors import Refused
 from notify_platform.delivery import claims, fanout, keys
 from notify_platform.delivery.models import Delivery, Reason
 from notify_platform.jobs.models import SendJob, Variant
@@ -265,3 +266,45 @@ def test_the_queries_of_a_claim_do_not_grow_with_the_rows(job):
         return len(queries)
 
     assert count(1) == count(2)
+
+
+def test_a_template_wechat_does_not_take_any_more_claims_nothing_and_says_so(job, take, states, template):
+    template.state = "banned"
+    template.save()
+
+    with pytest.raises(Refused) as refused:
+        take(job)
+
+    assert refused.value.code == "template"
+    assert states() == {State.WAITING: 3}
+
+
+def test_rows_keep_their_kind_of_consent_when_the_template_changes_its_own(job, take, states, template):
+    template.kind = "long_term"
+    template.save()
+
+    assert len(take(job).messages) == 3
+    assert stock() == ["reserved"] * 3
+
+
+def test_a_pause_for_ever_is_a_no(job, take, people):
+    Subscriber.objects.filter(pk=people[0].pk).update(paused_until=datetime(9999, 12, 31, tzinfo=UTC))
+
+    assert len(take(job).messages) == 2
+    assert why(job) == [Reason.PERSON_PAUSED]
+
+
+def test_a_job_without_a_deadline_waits_a_fortnight_for_nobody(job, take, people):
+    Subscriber.objects.filter(pk=people[0].pk).update(paused_until=timezone.now() + timedelta(days=15))
+    Subscriber.objects.filter(pk=people[1].pk).update(paused_until=timezone.now() + timedelta(days=13))
+
+    take(job)
+
+    assert why(job) == [Reason.PERSON_PAUSED]
+    assert Delivery.objects.get(subscriber=people[1]).state == State.WAITING
+
+
+def test_a_time_zone_nobody_knows_is_the_mini_programs(job, take, people):
+    Subscriber.objects.filter(pk=people[0].pk).update(time_zone="Mars/Olympus")
+
+    assert len(take(job).messages) == 3

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+import time
 
-from notify_platform.delivery import fanout, pacing, upkeep
+import pytest
+from django.db import OperationalError
+from django.utils import timezone
+
+from notify_platform.delivery import engine as engine_module
+from notify_platform.delivery import fanout, pacing, settlement, upkeep
 from notify_platform.delivery.engine import Engine
 from notify_platform.delivery.models import Delivery
 from notify_platform.insights import books
 from notify_platform.jobs.models import SendJob
-from subscriptions.models import Grant
+from subscriptions.models import Grant, Subscription
 from tests import factories, wechat_world
 
 pytestmark = pytest.mark.django_db
@@ -71,7 +76,7 @@ def test_an_answer_that_never_comes_is_unknown_and_is_not_sent_again(engine, wec
 
 def test_an_expired_token_is_renewed_and_everybody_still_gets_one_card(engine, wechat, states):
     run(engine, stopping=lambda: True)
-    engine._fetch_token(stale="")
+    engine._fetch_token()
     wechat.change_settings(clock_shift_s=8000.0)
 
     run(engine)
@@ -136,3 +141,58 @@ def test_a_refusal_tells_which_person_and_why(engine, wechat, mini_program, peop
     assert (row.subscriber, row.error_code) == (people[0], 43101)
     assert row.rid.count("-") == 2
     assert Grant.objects.get(subscriber=people[0]).state == Grant.State.REVOKED
+
+
+def test_words_that_no_longer_fit_the_template_pause_their_job_and_no_other(engine, template, states):
+    other = factories.a_template(template.mini_program)
+    factories.grants(other, to=factories.subscribers(template.mini_program, count=1))
+    broken = factories.a_running_job(other)
+    fanout.step(broken)
+    other.fields.update(key="phrase1")
+
+    run(engine)
+
+    broken.refresh_from_db()
+    assert (broken.state, broken.pause_reason) == (SendJob.State.PAUSED, "content")
+    assert states(job=SendJob.objects.exclude(pk=broken.pk).get()) == {State.ACCEPTED: 3}
+
+
+def test_a_database_that_is_away_for_a_moment_costs_no_answer(engine, monkeypatch, states):
+    settle, away = settlement.settle, iter([True, True])
+
+    def blink(*args, **words):
+        if next(away, False):
+            raise OperationalError("gone")
+        return settle(*args, **words)
+
+    monkeypatch.setattr(settlement, "settle", blink)
+    monkeypatch.setattr(engine_module.connection, "close", lambda: None)
+    run(engine)
+
+    assert states() == {State.ACCEPTED: 3}
+
+
+def test_after_a_hang_the_rest_leaves_at_the_pace(engine):
+    now = time.monotonic()
+    engine.ready.extend(engine_module.Slot(at=now - 5 + number / 10, token=None, message=None) for number in range(10))
+
+    wave = engine._next_wave()
+
+    assert [round(slot.at - wave[0].at, 3) for slot in wave] == [0.0, 0.1]
+    assert wave[0].at >= now
+    engine.ready.clear()
+
+
+def test_rows_held_back_do_not_slow_the_others_down(engine, wechat, template, mini_program):
+    muted = factories.subscribers(mini_program, count=300)
+    factories.grants(template, to=muted)
+    Subscription.objects.filter(subscriber__in=muted).update(muted_at=timezone.now())
+    job = factories.a_running_job(template)
+    fanout.step(job)
+    engine.mini_program.pace_per_second = 20
+    engine.mini_program.save()
+
+    engine._refill()
+
+    assert Delivery.objects.filter(job=job, state=State.SKIPPED).count() >= 100
+    engine._give_back_ready()

@@ -19,6 +19,28 @@ def test_a_key_we_did_not_make_names_nothing(text):
     assert keys.read(text) is None
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        "A", "01", "+a", "-a", " a", "a ", "1_0", "0xa", "", "0", "ａ", "١", "a\n",
+        "f" * 4000, "8" + "0" * 15, "1" + "0" * 16,
+    ],
+)  # fmt: skip
+def test_a_number_spelled_as_make_never_does_names_nothing(number):
+    for value in (0, 1, 10, 16, 2**63, 2**64):
+        assert keys.read(f"{number}.{keys.make(value).partition('.')[2]}") is None
+
+
+@pytest.mark.parametrize("key", ["1.\ud800", "\ud800.\udfff", "1\0", "1", ".", "1.", "1.é", "1." + "x" * 100_000])
+def test_no_text_makes_reading_raise(key):
+    assert keys.read(key) is None
+
+
+def test_a_key_with_something_behind_it_names_nothing():
+    for tail in ("=", "\n", ".", "A"):
+        assert keys.read(keys.make(7) + tail) is None
+
+
 def test_a_key_cannot_be_moved_to_another_delivery():
     tag = keys.make(1).partition(".")[2]
 

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from notify_platform.delivery import reports, settlement
+from notify_platform.delivery import claims, fanout, reports, settlement
 from notify_platform.delivery.models import Delivery
 from notify_platform.delivery.reports import SentEvent, Verdict
 from notify_platform.delivery.settlement import Landed
@@ -146,7 +146,7 @@ def test_an_answer_that_comes_after_the_event_changes_nothing(answered, armed, m
     reports.settle_events(mini_program, events=[event_of(messages[0], template, msgid="m0")])
     late = Landed(message=messages[0], result=SendResult(outcome=outcome_of_code(0), code=0, msgid="m0"))
 
-    assert settlement.settle(mini_program, token=armed.token, landed=[late]) == 0
+    assert settlement.settle(mini_program, token=armed.token, landed=[late]) == []
     assert states() == {State.DELIVERED: 1, State.UNKNOWN: 2}
 
 
@@ -161,3 +161,18 @@ def test_a_hundred_events_take_as_many_queries_as_three(answered, mini_program, 
     few = [event_of(message, template, msgid=f"m{number}") for number, message in enumerate(messages)]
     strangers = [event_of(messages[0], template, msgid=f"x{number}") for number in range(97)]
     assert count([*few[:2], strangers[0]]) == count([*few, *strangers])
+
+
+def test_an_event_of_a_message_in_our_hands_is_not_taken_for_an_older_unknown_one(
+    answered, mini_program, template, people, take
+):
+    messages = answered(known=False)
+    Delivery.objects.update(armed_at=timezone.now() - timedelta(minutes=5))
+    factories.grants(template, to=people)
+    second = factories.a_running_job(template)
+    fanout.step(second)
+    claim = take(second)
+    claims.arm(claim.token, delivery_ids=[message.delivery_id for message in claim.messages])
+
+    assert reports.settle_events(mini_program, events=[event_of(messages[0], template)]) == [Verdict.LATER]
+    assert Delivery.objects.get(pk=messages[0].delivery_id).state == State.UNKNOWN

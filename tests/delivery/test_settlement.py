@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from notify_platform.core.errors import Refused
-from notify_platform.delivery import claims, fanout, pacing, settlement
+from notify_platform.delivery import claims, pacing, settlement
 from notify_platform.delivery.models import Delivery
 from notify_platform.delivery.settlement import Landed
 from notify_platform.jobs.models import SendJob
@@ -35,7 +35,7 @@ NO_CONNECTION = SendResult(outcome=NOT_SENT, code=None, detail="connection refus
 def settle(mini_program):
     def settle(claim, result):
         landed = [Landed(message=message, result=result) for message in claim.messages]
-        return settlement.settle(mini_program, token=claim.token, landed=landed)
+        return len(settlement.settle(mini_program, token=claim.token, landed=landed))
 
     return settle
 
@@ -180,35 +180,50 @@ def test_what_concerns_more_than_one_message_pauses_the_job(armed, settle, templ
     assert str(code) in job.pause_detail
 
 
-def test_a_few_refused_texts_do_not_stop_a_job_but_many_alike_do(template, take, settle):
-    people = factories.subscribers(template.mini_program, count=settlement.STOP_AFTER + 1)
-    factories.grants(template, to=people)
-    job = factories.a_running_job(template)
-    fanout.step(job)
-    few, rest = take(job, limit=settlement.STOP_AFTER - 1), take(job)
-    for claim in (few, rest):
-        claims.arm(claim.token, delivery_ids=[message.delivery_id for message in claim.messages])
+def test_try_again_comes_too_late_for_an_unknown_row_but_says_it_did_not_count(armed, settle, states):
+    Delivery.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    claims.reap()
 
-    settle(few, answer(47003, field="thing1"))
+    assert settle(armed, answer(-1)) == 3
+    assert states() == {State.FAILED: 3}
+    assert stock() == ["available"] * 3
+
+
+def test_a_late_refusal_returns_the_consent_policy_had_spent(armed, settle, states, mini_program):
+    settle(armed, SILENCE)
+    Delivery.objects.update(armed_at=timezone.now() - timedelta(minutes=11))
+    settlement.close_unknown(mini_program)
+
+    settle(armed, answer(40003))
+
+    assert states() == {State.FAILED: 3}
+    assert stock() == ["available"] * 3
+
+
+def test_not_sent_after_the_policy_closed_it_returns_the_consent(armed, settle, mini_program):
+    settle(armed, SILENCE)
+    Delivery.objects.update(armed_at=timezone.now() - timedelta(minutes=11))
+    settlement.close_unknown(mini_program)
+
+    settlement.resolve_unknown(Delivery.objects.first(), sent=False)
+
+    assert stock() == ["available", "spent", "spent"]
+
+
+def test_an_outage_uses_up_no_try(armed, settle, states):
+    settle(again(armed, attempts=3, last_code=None), NO_CONNECTION)
+
+    assert states(attempts=3) == {State.WAITING: 3}
+
+
+def test_a_stale_token_of_ours_is_never_blamed_on_the_message(armed, mini_program, states):
+    twice = again(armed, attempts=1, last_code=40001)
+    landed = [Landed(message=message, result=answer(40001), fresh_token=False) for message in twice.messages]
+
+    settlement.settle(mini_program, token=armed.token, landed=landed)
+
+    assert states() == {State.WAITING: 3}
     assert SendJob.objects.get().state == SendJob.State.RUNNING
-    settle(rest, answer(47003, field="thing1"))
-
-    job.refresh_from_db()
-    assert (job.state, job.pause_reason) == (SendJob.State.PAUSED, "content")
-    assert "[thing1]" in job.pause_detail
-
-
-def test_a_flood_of_busy_answers_makes_everybody_stand_back(template, take, settle, mini_program):
-    people = factories.subscribers(template.mini_program, count=settlement.BREAKER_WAVE)
-    factories.grants(template, to=people)
-    job = factories.a_running_job(template)
-    fanout.step(job)
-    claim = take(job)
-    claims.arm(claim.token, delivery_ids=[message.delivery_id for message in claim.messages])
-
-    settle(claim, answer(-1))
-
-    assert pacing.seconds_until_free(pacing.pace_of(mini_program)) > 5
 
 
 def test_an_unknown_result_nobody_explains_counts_as_sent(armed, settle, states, mini_program):

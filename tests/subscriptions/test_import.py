@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from notify_platform.core.errors import Refused
+from subscriptions.grants import importing
 from subscriptions.grants.importing import import_consent
 from subscriptions.models import Answer, Grant, Subscriber
 from tests import factories
@@ -71,6 +72,11 @@ def test_spreadsheet_encodings_are_read(tmp_path, template, encoding):
         ("{openid},{id},1,yesterday", "the date must look like 2026-11-23 or 2026-11-23 14:05"),
         ("{openid},{id},1,2026-02-30", "the date must look like 2026-11-23 or 2026-11-23 14:05"),
         ("{openid},{id},1,2099-01-01", "the date lies in the future"),
+        ("{openid},{id},1,9999-12-31 23:59:59-12:00", "the date lies in the future"),
+        ("{openid},{id},1,2019-08-31", "there were no subscription messages before 2019-09-01"),
+        ("{openid},{id},1,0001-01-01", "there were no subscription messages before 2019-09-01"),
+        ("{openid},{id},1,0001-01-01 00:00+14:00", "there were no subscription messages before 2019-09-01"),
+        ("{openid},{id}," + "9" * 5000 + ",", "the count must be a number from 1 to 100"),
     ],
 )
 def test_one_wrong_line_and_nothing_is_imported(tmp_path, template, line, problem):
@@ -82,6 +88,36 @@ def test_one_wrong_line_and_nothing_is_imported(tmp_path, template, line, proble
         import_consent(template.mini_program, path=path)
 
     assert refused.value.message == f"Nothing was imported. Wrong lines: 1\nline 3: {problem}"
+    assert nothing_written()
+
+
+def test_a_wrong_line_far_behind_leaves_no_earlier_batch(tmp_path, template, monkeypatch):
+    monkeypatch.setattr(importing, "BATCH", 2)
+    lines = [f"{factories.an_openid()},{template.wechat_id},1," for _ in range(5)]
+    lines.append(f"{factories.an_openid()},{template.wechat_id},1,0001-01-01")
+    path = write(tmp_path, "\n".join(["openid,template_id,count,granted_at", *lines]))
+
+    with pytest.raises(Refused):
+        import_consent(template.mini_program, path=path)
+
+    assert nothing_written()
+
+
+def test_the_first_day_of_subscription_messages_is_taken_in_the_mini_programs_zone(tmp_path, template):
+    path = write(tmp_path, f"openid,template_id,granted_at\n{factories.an_openid()},{template.wechat_id},2019-09-01\n")
+
+    import_consent(template.mini_program, path=path)
+
+    assert Answer.objects.get().answered_at == datetime(2019, 8, 31, 16, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("header", ["x" * 200_000 + ",openid", "openid,template_id\n" + "x" * 200_000])
+def test_a_file_with_a_field_beyond_reason_is_no_csv_file(tmp_path, template, header):
+    with pytest.raises(Refused) as refused:
+        import_consent(template.mini_program, path=write(tmp_path, header + "\n"))
+
+    assert refused.value.code == "bad_file"
+    assert refused.value.message == "This is not a CSV file: field larger than field limit (131072)."
     assert nothing_written()
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
+from threading import Thread
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from subscriptions.grants import ledger
@@ -162,7 +164,7 @@ def test_turning_a_template_off_revokes_what_was_granted_by_then_and_nothing_els
 
     assert revoked == 1
     assert states(template) == {State.AVAILABLE: 2, State.REVOKED: 1}
-    assert Subscription.objects.get(subscriber=person).state == Subscription.State.OFF
+    assert Subscription.objects.get(subscriber=person).state == Subscription.State.ON
     assert Subscription.objects.get(subscriber=neighbour).state == Subscription.State.ON
 
 
@@ -203,3 +205,27 @@ def test_reserving_for_many_people_takes_as_many_queries_as_for_one(template, dj
     with django_assert_num_queries(2):
         taken = ledger.reserve(template=template, subscriber_ids=[person.pk for person in people])
     assert sorted(taken) == sorted(person.pk for person in people)
+
+
+def test_lapsing_passes_over_a_unit_somebody_else_holds_and_waits_for_nobody(transactional_db):
+    if not connection.features.has_select_for_update_skip_locked:
+        pytest.skip("SQLite has one writer")
+    template = factories.a_template(factories.a_mini_program())
+    factories.grants(template, to=factories.subscribers(template.mini_program, count=2), age=timedelta(days=8))
+    lapsed: list[int] = []
+
+    def lapse():
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '5s'")
+        lapsed.append(ledger.lapse())
+        connection.close()
+
+    with transaction.atomic():
+        held = Grant.objects.select_for_update().latest("pk")
+        other = Thread(target=lapse)
+        other.start()
+        other.join()
+
+    assert lapsed == [1]
+    assert list(Grant.objects.filter(state=State.AVAILABLE)) == [held]
+    assert ledger.lapse() == 1

@@ -127,6 +127,31 @@ def test_a_detail_is_cut_at_200_characters() -> None:
     assert len(gateway_answering(body).send(token=TOKEN, body=b"{}").detail) == 200
 
 
+def test_what_no_database_keeps_is_dropped_from_wechats_words() -> None:
+    errmsg = "argument invalid! data.thi\0ng1\ud800.val inval\0id \udfffrid: 66b2\0c0ff-0a1b2c3d-4e5f6071"
+    result = gateway_answering(json.dumps({"errcode": 47003, "errmsg": errmsg}).encode()).send(token=TOKEN, body=b"{}")
+    assert (result.rid, result.field) == ("66b2c0ff-0a1b2c3d-4e5f6071", "thing1")
+    assert result.detail == "argument invalid! data.thing1.val invalid rid: 66b2c0ff-0a1b2c3d-4e5f6071"
+
+
+def test_a_token_cut_by_a_nul_does_not_show_either() -> None:
+    body = json.dumps({"errcode": 40001, "errmsg": "bad token short\0-one"}).encode()
+    assert gateway_answering(body).send(token="short-one", body=b"{}").detail == "bad token ***"
+
+
+def test_a_field_longer_than_any_of_wechats_is_none() -> None:
+    for key in ("a" * 31 + "1", "thing" + "1" * 10):
+        body = json.dumps({"errcode": 47003, "errmsg": f"data.{key}.val invalid"}).encode()
+        assert gateway_answering(body).send(token=TOKEN, body=b"{}").field == ""
+
+
+@pytest.mark.parametrize(("length", "kept"), [(32, 32), (33, 0), (64, 0)])
+def test_a_message_id_too_long_for_the_books_is_none(length: int, kept: int) -> None:
+    body = json.dumps({"errcode": 0, "errmsg": "ok", "msgid": "9" * length}).encode()
+    result = gateway_answering(body).send(token=TOKEN, body=b"{}")
+    assert result == SendResult(outcome_of_code(0), code=0, msgid="9" * kept)
+
+
 @given(status=st.integers(200, 599), body=st.binary(max_size=60))
 def test_no_answer_makes_send_raise_or_accept_noise(status: int, body: bytes) -> None:
     result = gateway_answering(body, status=status).send(token=TOKEN, body=b"{}")
@@ -151,7 +176,7 @@ def test_no_json_makes_a_call_fail_in_an_unnamed_way(words: dict[str, object], s
     gateway = gateway_answering(json.dumps(words).encode(), status=status)
     result = gateway.send(token=TOKEN, body=b"{}")
     assert isinstance(result, SendResult)
-    assert (len(result.msgid) <= 64, len(result.detail) <= 200) == (True, True)
+    assert (len(result.msgid) <= 32, len(result.detail) <= 200) == (True, True)
     for call in (
         lambda: gateway.stable_token(secret=SECRET),
         lambda: gateway.templates(token=TOKEN),

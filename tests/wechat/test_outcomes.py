@@ -60,7 +60,7 @@ EXPECTED_EFFECTS = {
     Word.DAILY_LIMIT: (Becomes.RETRY, GrantEffect.GIVE_BACK, JobEffect.PAUSE_APP, (300.0,)),
     Word.MINUTE_LIMIT: (Becomes.RETRY, GrantEffect.GIVE_BACK, JobEffect.SLOW_DOWN, (60.0,)),
     Word.BUSY: (Becomes.RETRY, GrantEffect.GIVE_BACK, JobEffect.NONE, (1.0, 4.0, 16.0)),
-    Word.NOT_SENT: (Becomes.RETRY, GrantEffect.GIVE_BACK, JobEffect.NONE, (1.0, 4.0, 16.0)),
+    Word.NOT_SENT: (Becomes.RETRY, GrantEffect.GIVE_BACK, JobEffect.NONE, (5.0,)),
     Word.UNKNOWN: (Becomes.UNKNOWN, GrantEffect.KEEP, JobEffect.NONE, ()),
     Word.OTHER: (Becomes.FAILED, GrantEffect.GIVE_BACK, JobEffect.STOP_IF_REPEATED, ()),
 }
@@ -88,9 +88,9 @@ def test_a_code_does_what_its_word_does(code: int) -> None:
     assert effects_of(outcome) == effects_of(WORDS[outcome.word])
 
 
-def test_only_faults_of_the_app_wait_without_end() -> None:
+def test_only_what_is_no_fault_of_the_message_waits_without_end() -> None:
     endless = {word for word, outcome in WORDS.items() if not outcome.counts_attempt}
-    assert endless == {Word.APP_CONFIG, Word.DAILY_LIMIT, Word.MINUTE_LIMIT}
+    assert endless == {Word.APP_CONFIG, Word.DAILY_LIMIT, Word.MINUTE_LIMIT, Word.NOT_SENT}
 
 
 def test_a_person_is_told_about_what_only_a_person_can_mend() -> None:

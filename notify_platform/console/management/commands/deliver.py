@@ -7,10 +7,11 @@ import signal
 import threading
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, close_old_connections
+from django.db import close_old_connections
 
 from notify_platform.callbacks import inbox
 from notify_platform.delivery import upkeep
@@ -52,10 +53,18 @@ class Command(BaseCommand):
     def _round(self, crew: Crew) -> tuple[bool, bool]:
         """Look after everything once; return whether there is more to do at once, and whether all is done."""
         close_old_connections()
+        more = any([self._guarded(upkeep.tick), self._guarded(self._handle_callbacks)])
+        busy = self._guarded(crew.call)
+        return more, not busy and self._guarded(upkeep.is_idle)
+
+    def _handle_callbacks(self) -> bool:
+        return inbox.handle_due() == inbox.BATCH
+
+    def _guarded(self, do: Callable[[], bool]) -> bool:
+        """Whatever breaks in one of these must not stop the others; it is tried again in the next round."""
         try:
-            more = any([upkeep.tick(), inbox.handle_due() == inbox.BATCH])
-            return more, not crew.call() and upkeep.is_idle()
-        except DatabaseError:
-            logger.exception("the database did not answer; trying again")
+            return do()
+        except Exception:
+            logger.exception("%s failed; trying again", do.__qualname__)
             time.sleep(AFTER_ERROR_SECONDS)
-            return False, False
+            return False
