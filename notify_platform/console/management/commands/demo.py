@@ -21,6 +21,7 @@ from notify_platform.delivery.models import Delivery, Reason
 from notify_platform.insights.funnels import JobFunnel
 from notify_platform.jobs.models import SendJob
 from notify_platform.simulator.control import SimulatorControl
+from notify_platform.simulator.crowd import Asked
 from templates_app.models import MiniProgram
 
 BAR_WIDTH = 32
@@ -126,11 +127,11 @@ class Command(BaseCommand):
         elif not funnel.left or int(time.monotonic() * 2) % 10 == 0:
             self._say(line)
 
-    def _show_funnel(self, reckoning: story.Reckoning, *, asked: story.Asked, opened: int) -> None:
+    def _show_funnel(self, reckoning: story.Reckoning, *, asked: Asked, opened: int) -> None:
         funnel, wechat = reckoning.funnel, reckoning.wechat
         rows: list[tuple[str, int]] = [
             (_("planned by the prompt"), asked.planned),
-            (_("answered"), asked.answered),
+            (_("gave an answer"), asked.answered),
             (_("agreed"), asked.agreed),
             (_("audience of the job"), funnel.audience),
             *(
