@@ -12,12 +12,24 @@ from notify_platform.console.desk import (
     consent,
     deliveries,
     jobs,
+    machines,
     people,
     templates,
     triggers,
 )
 
-__all__ = ["accounts", "callbacks", "consent", "deliveries", "django_q", "jobs", "people", "templates", "triggers"]
+__all__ = [
+    "accounts",
+    "callbacks",
+    "consent",
+    "deliveries",
+    "django_q",
+    "jobs",
+    "machines",
+    "people",
+    "templates",
+    "triggers",
+]
 
 # django-q2's own pages let whoever sees them run any function by its dotted name.
 for model in (Schedule, Success, Failure, OrmQ):

@@ -70,6 +70,9 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "subscriptions.change_subscriber",
         "delivery.view_pace",
         "callbacks.view_callbackevent",
+        "core.view_workernode",
+        "core.view_bell",
+        "core.view_driverlease",
         "core.view_auditevent",
     ),
 }

@@ -25,6 +25,7 @@ from templates_app.models import MiniProgram
 State = Delivery.State
 # WeChat's clock against ours, and how long after the call the event may speak of it.
 EARLIEST = timedelta(minutes=2)
+MSGID_LENGTH = 32
 LATEST = timedelta(minutes=30)
 
 
@@ -142,5 +143,5 @@ def _write(events: Sequence[SentEvent], matches: dict[int, _Match]) -> None:
 
 def _became(event: SentEvent) -> tuple[State, str, str]:
     if event.code == "0":
-        return State.DELIVERED, event.msgid, ""
-    return State.UNDELIVERED, event.msgid, f"{event.code} {event.status}"[:200]
+        return State.DELIVERED, event.msgid[:MSGID_LENGTH], ""
+    return State.UNDELIVERED, event.msgid[:MSGID_LENGTH], f"{event.code} {event.status}"[:200]

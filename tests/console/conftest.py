@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from notify_platform.callbacks.models import CallbackEvent
-from notify_platform.core.models import audit
+from notify_platform.core.models import Bell, DriverLease, WorkerNode, audit
 from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Reason, Skip
 from notify_platform.jobs.models import Event, SendJob, Series, Trigger, Variant
 from subscriptions.models import Audience, AudienceMember, Grant, Scene, SceneTemplate, Visit
@@ -75,6 +75,10 @@ def a_row_of_everything() -> dict[str, Any]:
     Series.objects.create(mini_program=program, name="Weekly", at_time="09:00", starts_on="2026-11-23")
     AccessToken.objects.create(mini_program=program, token="the-token-itself")
     Pace.objects.create(name=f"test {program.pk}")
+    now = timezone.now()
+    WorkerNode.objects.create(name=f"host:{program.pk}", started_at=now, beat_at=now, pulse_at=now)
+    Bell.objects.create(name=f"deliver:{program.pk}", rung_at=now)
+    DriverLease.objects.create(name=f"host:{program.pk}/0", until=now)
     a_callback(program, openid=person.openid)
     audit(job.created_by, action="submit", subject=f"job {job.pk}", reach=1)
     return {"program": program, "template": template, "person": person, "job": job, "delivery": delivery}

@@ -84,6 +84,6 @@ def test_the_sidebar_counts_the_jobs_that_wait_for_a_second_person(admin: Client
         groups = admin.get(FRONT).context["sidebar_navigation"]
         return [str(item["badge_callback"]) for group in groups for item in group["items"] if "badge_callback" in item]
 
-    assert badges() == [""]
+    assert badges() == []
     a_busy_mini_program()
     assert badges() == ["1"]

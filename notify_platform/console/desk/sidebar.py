@@ -65,6 +65,7 @@ _GROUPS: tuple[tuple[_StrPromise, tuple[Item, ...]], ...] = (
             Item("callbacks.callbackevent", _("Callbacks"), "call_received"),
             Item("templates_app.accesstoken", _("Access tokens"), "key"),
             Item("delivery.pace", _("Paces"), "speed"),
+            Item("core.workernode", _("Workers"), "memory"),
             Item("core.auditevent", _("Audit trail"), "history"),
             Item("auth.user", _("Accounts"), "badge"),
             Item("auth.group", _("Roles"), "shield_person"),
@@ -106,7 +107,8 @@ def _entry(item: Item) -> dict[str, Any]:
         "icon": item.icon,
         "link": reverse(f"admin:{item.model.replace('.', '_')}_changelist"),
     }
-    if item.model == "jobs.sendjob":
+    # An empty badge would be an empty box.
+    if item.model == "jobs.sendjob" and SendJob.objects.filter(state=SendJob.State.SUBMITTED).exists():
         entry |= {"badge": f"{__name__}.waiting_for_approval", "badge_variant": "warning"}
     return entry
 
