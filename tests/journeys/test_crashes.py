@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
-import time
 from collections import Counter
 from datetime import timedelta
 
@@ -16,41 +14,13 @@ from notify_platform.delivery.models import Delivery
 from notify_platform.insights import books, funnels
 from notify_platform.jobs.models import SendJob
 from tests import factories, wechat_world
+from tests.journeys.waiting import PATIENCE_SECONDS, until
 
 PEOPLE = 600
 KILLS = 3
-PATIENCE_SECONDS = 60
 State = Delivery.State
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("processes")]
-
-
-@pytest.fixture
-def address():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-@pytest.fixture
-def web(spawn, address):
-    spawn("-m", "gunicorn", "notify_platform.wsgi", "--bind", address, "--threads", "4", "--log-level", "warning")
-    host, port = address.split(":")
-    until(lambda: listens(host, int(port)))
-    return f"http://{address}"
-
-
-def until(condition):
-    """Wait for something another process does."""
-    ends_at = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < ends_at, "waited in vain"
-        time.sleep(0.05)
-
-
-def listens(host, port):
-    with socket.socket() as probe:
-        return probe.connect_ex((host, port)) == 0
 
 
 def counted(wechat):

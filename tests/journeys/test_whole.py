@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import time
-
 import pytest
 
 from notify_platform.delivery.models import Delivery, Open
@@ -13,34 +10,9 @@ from notify_platform.jobs.models import SendJob
 from notify_platform.simulator.crowd import Asked, Phone
 from subscriptions.models import Answer, Grant, Scene, SceneTemplate, Source
 from tests import factories, wechat_world
-
-PATIENCE_SECONDS = 60
+from tests.journeys.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("processes")]
-
-
-def until(condition):
-    """Wait for something another process does."""
-    ends_at = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < ends_at, "waited in vain"
-        time.sleep(0.05)
-
-
-def listens(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.fixture
-def web(spawn):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"127.0.0.1:{port}"
-    spawn("-m", "gunicorn", "notify_platform.wsgi", "--bind", address, "--threads", "4", "--log-level", "warning")
-    until(lambda: listens(port))
-    return f"http://{address}"
 
 
 def test_a_persons_yes_becomes_a_card_and_their_tap_an_open(wechat, web, spawn):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections import Counter
 from datetime import timedelta
 
@@ -18,19 +17,11 @@ from notify_platform.insights import books, funnels
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
 from tests import factories, wechat_world
+from tests.journeys.waiting import until
 
-PATIENCE_SECONDS = 60
 State = Delivery.State
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("processes")]
-
-
-def until(condition):
-    """Wait for something another process does."""
-    ends_at = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < ends_at, "waited in vain"
-        time.sleep(0.05)
 
 
 @pytest.fixture
