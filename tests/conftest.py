@@ -47,7 +47,7 @@ Spawn = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def spawn(transactional_db, settings) -> Iterator[Spawn]:
-    """Start ``python …`` in a process of its own on the test's database; whoever is left at the end is killed."""
+    """Start ``python …`` in a process of its own on the test's database; whoever is left at the end is stopped."""
     children: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, stdin: int | None = None, **env: str) -> subprocess.Popen[str]:
@@ -66,7 +66,13 @@ def spawn(transactional_db, settings) -> Iterator[Spawn]:
 
     yield start
     for child in children:
-        child.kill()
-        child.wait()
+        # Asked first: a worker that is killed leaves its cluster to the kernel, which takes a moment.
+        child.terminate()
+    for child in children:
+        try:
+            child.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
         if child.stdout:
             child.stdout.close()

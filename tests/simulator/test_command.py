@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "DEBUG": "True",
     "WECHAT_API_BASE_URL": "http://127.0.0.1:9",
     "DJANGO_SETTINGS_MODULE": "notify_platform.settings",
+    "LANGUAGE_CODE": "en",
 }
 
 
