@@ -181,6 +181,9 @@ class RequestsTransport:
         deadline = time.monotonic() + sum(self._timeout)
         response = self._fresh_adapter().send(request, stream=True, timeout=self._timeout, proxies=self._proxies)
         with response:
+            # Given up unread its connection is closed; read to the end it would wait in the pool for the next message.
+            if (response.raw.length_remaining or 0) > MAX_ANSWER_BYTES:
+                raise _Unreadable("the answer is too long")
             pieces = bytearray()
             while piece := response.raw.read1(PIECE_BYTES, decode_content=True):
                 pieces += piece
