@@ -8,6 +8,8 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 
 from notify_platform.console.desk import (
     accounts,
+    alerts,
+    asking,
     callbacks,
     consent,
     deliveries,
@@ -20,6 +22,8 @@ from notify_platform.console.desk import (
 
 __all__ = [
     "accounts",
+    "alerts",
+    "asking",
     "callbacks",
     "consent",
     "deliveries",
