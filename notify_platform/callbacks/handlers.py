@@ -1,15 +1,16 @@
-"""What each push of ours does to the books: read a set of pushes of one kind, call the verbs, say what became of each.
+"""What the pushes about subscriptions do to the books: read a set of one kind, call the verbs, say what became of each.
 
-A handler takes any number of pushes of one mini-program with the same number of statements, and may see a push again.
+Any number of pushes takes the same number of statements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from notify_platform.callbacks import pushes
+from notify_platform.callbacks import notices, pushes
+from notify_platform.callbacks.effects import LATER, NO_TEMPLATE, TOO_MANY, UNREADABLE, Effects, Handler
 from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.delivery import reports
 from notify_platform.delivery.reports import SentEvent, Verdict
@@ -19,8 +20,6 @@ from subscriptions.models import Source
 from subscriptions.people import people
 from templates_app.models import MessageTemplate, MiniProgram
 
-State = CallbackEvent.State
-Trouble = CallbackEvent.Trouble
 SENT, POPUP, CHANGE = "subscribe_msg_sent_event", "subscribe_msg_popup_event", "subscribe_msg_change_event"
 # What speaks of a template, and waits for one that is not known yet.
 OF_TEMPLATES = frozenset({POPUP, CHANGE})
@@ -31,24 +30,6 @@ EARLIEST = int(datetime(2011, 1, 1, tzinfo=UTC).timestamp())
 LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
 # CreateTime counts whole seconds: what happened in one happened before its end.
 REST_OF_SECOND = timedelta(microseconds=999_999)
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What became of a push; ``PENDING`` asks for another try later."""
-
-    state: State
-    error: str = ""
-
-
-# By primary key, of the pushes that are not simply handled.
-Effects = dict[int, Effect]
-Handler = Callable[[MiniProgram, Sequence[CallbackEvent]], Effects]
-HANDLED = Effect(State.HANDLED)
-LATER = Effect(State.PENDING, Trouble.NO_MESSAGE)
-UNREADABLE = Effect(State.FAILED, Trouble.UNREADABLE)
-TOO_MANY = Effect(State.FAILED, Trouble.TOO_MANY)
-NO_TEMPLATE = Effect(State.UNMATCHED, Trouble.NO_TEMPLATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +131,11 @@ def _handle_changes(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -
     lines, effects = _lines_of_our_templates(mini_program, batch)
     rejects = [line for line in lines if line.status == REJECT]
     subscribers = people.known(mini_program, openids={line.heard.openid for line in rejects})
-    known = [line for line in rejects if line.heard.openid in subscribers]
-    # In the order in which everybody locks people.
-    for line in sorted(known, key=lambda one: subscribers[one.heard.openid]):
-        at = line.heard.at + REST_OF_SECOND
-        ledger.turn_off(template=line.template, subscriber_ids=[subscribers[line.heard.openid]], at=at)
+    moments: dict[tuple[int, int], datetime] = {}
+    for line in sorted(rejects, key=lambda one: one.heard.at):
+        if line.heard.openid in subscribers:
+            moments[line.template.pk, subscribers[line.heard.openid]] = line.heard.at + REST_OF_SECOND
+    ledger.turn_off_each(moments)
     return effects
 
 
@@ -174,4 +155,9 @@ def _lines_of_our_templates(mini_program: MiniProgram, batch: Sequence[CallbackE
     return found, effects
 
 
-HANDLERS: dict[str, Handler] = {SENT: _handle_sent, POPUP: _handle_popups, CHANGE: _handle_changes}
+HANDLERS: dict[str, Handler] = {
+    SENT: _handle_sent,
+    POPUP: _handle_popups,
+    CHANGE: _handle_changes,
+    **notices.HANDLERS,
+}

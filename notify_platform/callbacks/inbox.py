@@ -13,7 +13,8 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from notify_platform.callbacks import pushes
-from notify_platform.callbacks.handlers import HANDLED, HANDLERS, OF_TEMPLATES, Effect
+from notify_platform.callbacks.effects import HANDLED, Effect
+from notify_platform.callbacks.handlers import HANDLERS, OF_TEMPLATES
 from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.core.models import audit
 from templates_app.models import MiniProgram
@@ -29,6 +30,7 @@ FIRST_DELAY = timedelta(seconds=2)
 MAX_DELAY = timedelta(minutes=2)
 MAX_ATTEMPTS = 10
 AGAIN_AT_ONCE = 1000
+OPENID_LENGTH = 64
 
 
 def owns(document: pushes.Document) -> bool:
@@ -48,6 +50,7 @@ def store(mini_program: MiniProgram, *, document: pushes.Document) -> None:
                 mini_program=mini_program,
                 identity=pushes.identity(body),
                 event=pushes.name(body),
+                openid=pushes.person(body)[:OPENID_LENGTH],
                 body=body,
                 state=State.PENDING if owns(body) else State.IGNORED,
                 due_at=Now(),
@@ -71,7 +74,7 @@ def handle_due() -> int:
     with transaction.atomic():
         batch = list(due().select_for_update(skip_locked=True)[:BATCH])
         # Not joined: that would decrypt five secrets for each push.
-        mini_programs = MiniProgram.objects.only("name").in_bulk({push.mini_program_id for push in batch})
+        mini_programs = MiniProgram.objects.only("name", "time_zone").in_bulk({push.mini_program_id for push in batch})
         alike: dict[tuple[int, str], list[CallbackEvent]] = defaultdict(list)
         for push in batch:
             alike[push.mini_program_id, push.event].append(push)

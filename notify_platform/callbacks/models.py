@@ -17,7 +17,7 @@ class CallbackEvent(models.Model):
 
         PENDING = "pending", _("waiting to be handled")
         HANDLED = "handled", _("handled")
-        UNMATCHED = "unmatched", _("nothing fits")
+        UNMATCHED = "unmatched", _("no message fits")
         IGNORED = "ignored", _("not ours")
         FAILED = "failed", _("failed")
 

@@ -188,6 +188,16 @@ def name(document: Document) -> str:
     return (text(document.get("Event")) or text(document.get("MsgType")))[:NAME_LENGTH]
 
 
+def person(document: Document) -> str:
+    """Return the openid of the person a push is about; empty when it is about nobody.
+
+    Those about authorizations come from the platform and name the person in a field of their own (WeChat's docs).
+    """
+    if name(document).startswith("wxa_"):
+        return ""
+    return text(document.get("OpenID")) or text(document.get("FromUserName"))
+
+
 def items(document: Document) -> list[dict[str, str]]:
     """Return the items of a subscription event as text, whatever shape they came in (object, array, flat, nested)."""
     nested = next((value for key, value in document.items() if key.startswith("SubscribeMsg")), None)

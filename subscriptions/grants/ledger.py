@@ -14,6 +14,8 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
+from notify_platform.core.bulk import update_from_values
+from notify_platform.core.clock import database_now
 from subscriptions.grants import pairing
 from subscriptions.grants.models import Answer, Grant, Source, Subscription
 from subscriptions.grants.pairing import NewAnswer
@@ -209,26 +211,58 @@ def revoke_refused(*, template: MessageTemplate, refused: Collection[tuple[int, 
 
 
 def turn_off(*, template: MessageTemplate, subscriber_ids: Collection[int], at: datetime) -> int:
+    """People turned the template off, all at once (see ``turn_off_each``)."""
+    return turn_off_each({(template.pk, subscriber_id): at for subscriber_id in subscriber_ids})
+
+
+def turn_off_each(moments: Mapping[Relation, datetime]) -> int:
     """The person turned the template off: every unit granted by then is void, and the standing relation is off.
 
-    A relation turned on later than ``at`` stays on: the news is old. Returns how many units were revoked. Units in
+    A relation turned on later than its moment stays on: the news is old. Returns how many units were revoked. Units in
     flight follow when they come back (see ``give_back``), reports of older answers find them void (see ``record``).
     """
+    if not moments:
+        return 0
+    template_ids, subscriber_ids = ({relation[side] for relation in moments} for side in (0, 1))
     with transaction.atomic():
         _take_turns(subscriber_ids)
         Subscription.objects.bulk_create(
-            [Subscription(template=template, subscriber_id=subscriber_id) for subscriber_id in subscriber_ids],
+            [Subscription(template_id=template, subscriber_id=subscriber) for template, subscriber in moments],
             ignore_conflicts=True,
+            batch_size=500,
         )
-        relations = Subscription.objects.filter(template=template, subscriber_id__in=subscriber_ids)
-        relations.filter(Q(turned_off_at__isnull=True) | Q(turned_off_at__lt=at)).update(turned_off_at=at)
-        # Of a yes and a no in the same instant, the no counts: it revokes the unit, too.
-        relations.filter(Q(decided_at__isnull=True) | Q(decided_at__lte=at)).update(
-            state=Subscription.State.OFF, decided_at=at, changed_at=Now()
+        _note_turned_off(moments)
+        void = Subscription.objects.filter(
+            template=OuterRef("template"), subscriber=OuterRef("subscriber"), turned_off_at__gte=OuterRef("granted_at")
         )
-        return Grant.objects.filter(
-            template=template, subscriber_id__in=subscriber_ids, state=Grant.State.AVAILABLE, granted_at__lte=at
-        ).update(state=Grant.State.REVOKED, settled_at=Now())
+        stock = Grant.objects.filter(
+            template_id__in=template_ids, subscriber_id__in=subscriber_ids, state=Grant.State.AVAILABLE
+        )
+        return stock.filter(Exists(void)).update(state=Grant.State.REVOKED, settled_at=Now())
+
+
+def _note_turned_off(moments: Mapping[Relation, datetime]) -> None:
+    known = Subscription.objects.filter(
+        template_id__in={template for template, _subscriber in moments},
+        subscriber_id__in={subscriber for _template, subscriber in moments},
+    ).values_list("pk", "template_id", "subscriber_id")
+    rows = [
+        (pk, moments[template, subscriber]) for pk, template, subscriber in known if (template, subscriber) in moments
+    ]
+    update_from_values(
+        Subscription,
+        columns=["turned_off_at"],
+        rows=rows,
+        only_if="(t.turned_off_at IS NULL OR t.turned_off_at < v.column2)",
+    )
+    now = database_now()
+    # Of a yes and a no in the same instant, the no counts: it revokes the unit, too.
+    update_from_values(
+        Subscription,
+        columns=["decided_at", "state", "changed_at"],
+        rows=[(pk, at, Subscription.State.OFF, now) for pk, at in rows],
+        only_if="(t.decided_at IS NULL OR t.decided_at <= v.column2)",
+    )
 
 
 def lapse() -> int:

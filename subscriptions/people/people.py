@@ -52,3 +52,9 @@ def note_main_switch(subscriber: Subscriber, *, on: bool) -> bool:
     """
     noted = Subscriber.objects.filter(pk=subscriber.pk, main_switch_off_at__isnull=not on)
     return noted.update(main_switch_off_at=None if on else Now()) == 1
+
+
+def blank_nicknames(mini_program: MiniProgram, *, openids: Collection[str]) -> int:
+    """These people took back, or changed, how they are called: we do not know it any more. Returns the count."""
+    called = Subscriber.objects.filter(mini_program=mini_program, openid__in=openids).exclude(nickname="")
+    return called.update(nickname="")

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from notify_platform.callbacks import inbox
 from notify_platform.callbacks.handlers import CHANGE, HANDLERS, POPUP, SENT
 from notify_platform.callbacks.models import CallbackEvent
+from notify_platform.callbacks.notices import MODIFIED, PUNISHED, REVOKED
 from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, LogAdmin, OfMiniProgram, label
 from subscriptions.people.models import mask
 
@@ -45,6 +46,9 @@ EVENTS = {
     SENT: _("result of a message"),
     POPUP: _("answer in the popup"),
     CHANGE: _("turned off in WeChat"),
+    PUNISHED: _("punishment by WeChat"),
+    REVOKED: _("permission taken back"),
+    MODIFIED: _("profile changed"),
 }
 
 
@@ -114,9 +118,7 @@ class CallbackEventAdmin(LogAdmin):
     @admin.action(description=_("Process again"), permissions=["process"])
     def process_again(self, request: HttpRequest, queryset: QuerySet[CallbackEvent]) -> None:
         """Give the chosen pushes another try, and say how many get one."""
-        one_by_one = request.POST.get("select_across") != "1"
-        chosen = len(request.POST.getlist("_selected_action")) if one_by_one else 0
-        self._process_again(request, queryset, chosen=chosen)
+        self._process_again(request, queryset, chosen=queryset.count())
 
     def get_urls(self) -> list[URLPattern]:
         """Add the button of a push's page."""
@@ -143,7 +145,7 @@ class CallbackEventAdmin(LogAdmin):
             messages.success(request, sentence % {"n": f"{done:,}"})
         if done == inbox.AGAIN_AT_ONCE:
             messages.info(request, gettext("That is as many as go at once; do it again for the rest."))
-        elif chosen > done or not done:
+        elif chosen > done:
             sentence = gettext("Left alone: %(n)s. Only what failed, or what nothing fits, can be processed again.")
             messages.warning(request, sentence % {"n": f"{chosen - done:,}"})
 
