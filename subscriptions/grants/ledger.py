@@ -15,7 +15,6 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from notify_platform.core.bulk import update_from_values
-from notify_platform.core.clock import database_now
 from subscriptions.grants import pairing
 from subscriptions.grants.models import Answer, Grant, Source, Subscription
 from subscriptions.grants.pairing import NewAnswer
@@ -245,22 +244,23 @@ def _note_turned_off(moments: Mapping[Relation, datetime]) -> None:
     known = Subscription.objects.filter(
         template_id__in={template for template, _subscriber in moments},
         subscriber_id__in={subscriber for _template, subscriber in moments},
-    ).values_list("pk", "template_id", "subscriber_id")
+    ).values_list("pk", "template_id", "subscriber_id", Now())
     rows = [
-        (pk, moments[template, subscriber]) for pk, template, subscriber in known if (template, subscriber) in moments
+        (pk, moments[template, subscriber], now)
+        for pk, template, subscriber, now in known
+        if (template, subscriber) in moments
     ]
     update_from_values(
         Subscription,
         columns=["turned_off_at"],
-        rows=rows,
+        rows=[(pk, at) for pk, at, _now in rows],
         only_if="(t.turned_off_at IS NULL OR t.turned_off_at < v.column2)",
     )
-    now = database_now()
     # Of a yes and a no in the same instant, the no counts: it revokes the unit, too.
     update_from_values(
         Subscription,
-        columns=["decided_at", "state", "changed_at"],
-        rows=[(pk, at, Subscription.State.OFF, now) for pk, at in rows],
+        columns=["decided_at", "changed_at", "state"],
+        rows=[(*row, Subscription.State.OFF) for row in rows],
         only_if="(t.decided_at IS NULL OR t.decided_at <= v.column2)",
     )
 
