@@ -14,8 +14,10 @@ from notify_platform.callbacks.effects import LATER, NO_TEMPLATE, TOO_MANY, UNRE
 from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.delivery import reports
 from notify_platform.delivery.reports import SentEvent, Verdict
+from notify_platform.jobs import bans
 from subscriptions.grants import ledger
-from subscriptions.grants.pairing import REJECT, NewAnswer
+from subscriptions.grants.ledger import TurnedOff
+from subscriptions.grants.pairing import REJECT, NewAnswer, agrees
 from subscriptions.models import Source
 from subscriptions.people import people
 from templates_app.models import MessageTemplate, MiniProgram
@@ -123,6 +125,7 @@ def _handle_popups(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) ->
             for line in lines
         ]
     )
+    bans.lift_what_is_shown(mini_program, agreed={line.template for line in lines if agrees(line.status)})
     return effects
 
 
@@ -131,11 +134,13 @@ def _handle_changes(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -
     lines, effects = _lines_of_our_templates(mini_program, batch)
     rejects = [line for line in lines if line.status == REJECT]
     subscribers = people.known(mini_program, openids={line.heard.openid for line in rejects})
-    moments: dict[tuple[int, int], datetime] = {}
-    for line in sorted(rejects, key=lambda one: one.heard.at):
-        if line.heard.openid in subscribers:
-            moments[line.template.pk, subscribers[line.heard.openid]] = line.heard.at + REST_OF_SECOND
-    ledger.turn_off_each(moments)
+    ledger.turn_off(
+        [
+            TurnedOff(line.template.pk, subscribers[line.heard.openid], line.heard.at + REST_OF_SECOND)
+            for line in rejects
+            if line.heard.openid in subscribers
+        ]
+    )
     return effects
 
 

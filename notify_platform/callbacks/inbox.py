@@ -73,8 +73,10 @@ def handle_due() -> int:
     """
     with transaction.atomic():
         batch = list(due().select_for_update(skip_locked=True)[:BATCH])
-        # Not joined: that would decrypt five secrets for each push.
-        mini_programs = MiniProgram.objects.only("name", "time_zone").in_bulk({push.mini_program_id for push in batch})
+        # Neither joined nor whole: that would decrypt five secrets for each push.
+        mini_programs = MiniProgram.objects.defer("app_secret", *pushes.KEYS).in_bulk(
+            {push.mini_program_id for push in batch}
+        )
         alike: dict[tuple[int, str], list[CallbackEvent]] = defaultdict(list)
         for push in batch:
             alike[push.mini_program_id, push.event].append(push)

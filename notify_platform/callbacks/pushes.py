@@ -29,6 +29,9 @@ NAME_LENGTH = 60
 # Valid in JSON, but PostgreSQL keeps no NUL and UTF-8 no lone surrogate.
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
+# The columns that ``keyrings`` reads; each costs a decryption.
+KEYS = ("callback_token", "callback_aes_key", "previous_callback_token", "previous_callback_aes_key")
+
 Document = dict[str, Any]
 
 # What tells two pushes apart: WeChat gives none an id, and two events of one person may fall in the same second.

@@ -18,7 +18,6 @@ from templates_app.models import MiniProgram
 logger = logging.getLogger(__name__)
 # As ``MiniProgram.app_id`` demands. The address may hold anything, and PostgreSQL takes no NUL even to look for.
 APP_ID = re.compile(r"wx[0-9a-zA-Z]{16}")
-KEYS = ("callback_token", "callback_aes_key", "previous_callback_token", "previous_callback_aes_key")
 
 
 @method_decorator(csrf_exempt, name="dispatch")
@@ -66,7 +65,7 @@ def _mini_program(app_id: str) -> MiniProgram | None:
     """Return the mini-program with no more secrets than a signature may need: each costs a decryption."""
     if not APP_ID.fullmatch(app_id):
         return None
-    return MiniProgram.objects.filter(app_id=app_id).only("app_id", "forward_url", *KEYS).first()
+    return MiniProgram.objects.filter(app_id=app_id).only("app_id", "forward_url", *pushes.KEYS).first()
 
 
 def _pass_on(mini_program: MiniProgram, request: HttpRequest) -> HttpResponse:

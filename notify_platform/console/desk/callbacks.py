@@ -83,9 +83,9 @@ class CallbackEventAdmin(LogAdmin):
     actions = ("process_again",)
     fields = (
         ("mini_program", "kind"),
-        ("state_label", "attempts"),
-        ("received_at", "handled_at", "due_at"),
-        "because",
+        ("state_label", "because"),
+        ("received_at", "handled_at"),
+        ("due_at", "attempts"),
         "content",
     )
     joined = ("mini_program",)

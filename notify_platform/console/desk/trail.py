@@ -30,6 +30,8 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "resume": _("resumed it"),
     "cancel": _("cancelled it"),
     "process_again": _("had it processed again"),
+    "settle_alert": _("settled it"),
+    "lift_ban": _("lifted the ban"),
 }
 SHOWN = 20
 
