@@ -127,7 +127,8 @@ def _close(batch: Sequence[CallbackEvent], effect: Effect) -> None:
 
 
 def _rows(batch: Sequence[CallbackEvent]) -> QuerySet[CallbackEvent]:
-    return CallbackEvent.objects.filter(pk__in=[push.pk for push in batch], state=State.PENDING)
+    """Return the rows of pushes that were read, and locked, as pending in this transaction."""
+    return CallbackEvent.objects.filter(pk__in=[push.pk for push in batch])
 
 
 def process_again(chosen: QuerySet[CallbackEvent], *, by: AbstractBaseUser | None) -> int:
