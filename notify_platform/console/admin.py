@@ -8,6 +8,7 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 
 from notify_platform.console.desk import (
     accounts,
+    api_keys,
     callbacks,
     consent,
     deliveries,
@@ -20,6 +21,7 @@ from notify_platform.console.desk import (
 
 __all__ = [
     "accounts",
+    "api_keys",
     "callbacks",
     "consent",
     "deliveries",

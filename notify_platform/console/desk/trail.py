@@ -29,6 +29,8 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "pause": _("paused it"),
     "resume": _("resumed it"),
     "cancel": _("cancelled it"),
+    "issue_key": _("issued it"),
+    "revoke_key": _("revoked it"),
 }
 SHOWN = 20
 
