@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "notify_platform.core",
     "templates_app",
     "subscriptions",
+    "notify_platform.alerts",
     "notify_platform.jobs",
     "notify_platform.delivery",
     "notify_platform.mirror",

@@ -27,6 +27,8 @@ class CallbackEvent(models.Model):
     # WeChat gives pushes no id and repeats them: the digest of what identifies one (see callbacks.pushes.identity).
     identity = models.CharField(_("identity"), max_length=64)
     event = models.CharField(_("event"), max_length=60, blank=True)
+    # Whom it is about, so that a person can be forgotten; empty when the push names nobody.
+    openid = models.CharField(_("openid"), max_length=64, blank=True)
     body = models.JSONField(_("content"), default=dict)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.PENDING)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
@@ -42,6 +44,8 @@ class CallbackEvent(models.Model):
         indexes = [
             # The inbox: what is waiting.
             models.Index(fields=["due_at", "id"], name="callback_due", condition=Q(state="pending")),
+            # What a person is to be forgotten in.
+            models.Index(fields=["mini_program", "openid"], name="callback_by_person", condition=~Q(openid="")),
         ]
 
     def __str__(self) -> str:

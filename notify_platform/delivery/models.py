@@ -226,11 +226,18 @@ class Conversion(models.Model):
     )
     goal = models.CharField(_("goal"), max_length=60)
     value = models.DecimalField(_("value"), max_digits=12, decimal_places=2, null=True, blank=True)
+    # Makes a repeated report the same report; empty when the caller gave none.
+    request_key = models.CharField(_("request"), max_length=64, blank=True)
     at = models.DateTimeField(_("at"))
 
     class Meta:
         verbose_name = _("conversion")
         verbose_name_plural = _("conversions")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscriber", "request_key"], condition=~Q(request_key=""), name="conversion_reported_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.goal
@@ -252,6 +259,7 @@ class Feedback(Response):
     class Meta:
         verbose_name = _("feedback")
         verbose_name_plural = _("feedback")
+        constraints = [models.UniqueConstraint(fields=["delivery"], name="feedback_once_per_delivery")]
 
     def __str__(self) -> str:
         return self.kind

@@ -38,6 +38,8 @@ class Subscriber(models.Model):
     quiet_until = models.TimeField(_("own quiet hours until"), null=True, blank=True)
     # Every session of the mini-program names the version it was made for; raising it ends them all.
     session_version = models.PositiveIntegerField(_("session version"), default=1)
+    # The row of a forgotten person is an empty shell that keeps the sums right.
+    forgotten_at = models.DateTimeField(_("forgotten"), null=True, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
