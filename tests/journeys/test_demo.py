@@ -90,3 +90,21 @@ def test_the_demo_survives_the_death_of_one_process_of_the_queue(demo):
     assert (status, SendJob.objects.get(name=ARRIVALS).state) == (0, SendJob.State.FINISHED)
     assert line(said, "accepted by WeChat") == line(said, "counted at WeChat's side") == accepted()
     assert books.check() == []
+
+
+@pytest.fixture
+def in_the_background():
+    """As a shell starts a process behind an ampersand: with Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_demo_can_be_stopped_in_the_background_too_and_leaves_no_process(in_the_background, demo):
+    family = descendants(demo.pid)
+
+    demo.terminate()
+
+    said, _status = demo.communicate(timeout=60)
+    assert "Stopped." in said
+    assert [pid for pid in family if is_alive(pid)] == []

@@ -48,7 +48,9 @@ class Command(BaseCommand):
         if not stage.is_prepared():
             environment = stage.environment(settings.BASE_DIR, port=options["port"])
             os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606 - ourselves, prepared
-        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+        # A shell that starts us in the background has SIGINT ignored: said anew, for both.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         try:
             self._play(options)
         except KeyboardInterrupt:
