@@ -31,6 +31,8 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "cancel": _("cancelled it"),
     "settle_alert": _("settled it"),
     "lift_ban": _("lifted the ban"),
+    "issue_key": _("issued it"),
+    "revoke_key": _("revoked it"),
 }
 SHOWN = 20
 
