@@ -37,7 +37,7 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 # The rooms whose permissions mean something to a colleague.
-_LABELS = ("templates_app", "subscriptions", "alerts", "jobs", "delivery", "callbacks", "core", "auth")
+_LABELS = ("templates_app", "subscriptions", "alerts", "jobs", "delivery", "callbacks", "api", "core", "auth")
 _DEEDS: dict[str, _StrPromise] = {
     "add": _("may add"),
     "change": _("may change"),

@@ -32,6 +32,8 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "process_again": _("had it processed again"),
     "settle_alert": _("settled it"),
     "lift_ban": _("lifted the ban"),
+    "issue_key": _("issued it"),
+    "revoke_key": _("revoked it"),
 }
 SHOWN = 20
 
