@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Cast, Concat, Now
 
 from subscriptions.grants import pairing
 from subscriptions.grants.models import Answer, Grant, Source, Subscription
@@ -240,3 +240,35 @@ def lapse() -> int:
         return Grant.objects.filter(pk__in=batch, state=Grant.State.AVAILABLE).update(
             state=Grant.State.LAPSED, settled_at=Now()
         )
+
+
+def forget(subscriber_ids: Collection[int]) -> int:
+    """These people are to be forgotten: their units are void, and nothing is on any more. Returns the units revoked.
+
+    What is in flight is spent by its message, or comes back as void (see ``give_back``). Answers keep what was said
+    and when, and lose the phone's own words for the request.
+    """
+    with transaction.atomic():
+        _take_turns(subscriber_ids)
+        theirs = Grant.objects.filter(subscriber__in=subscriber_ids)
+        relations = theirs.values_list("template_id", "subscriber_id").order_by("template_id", "subscriber_id")
+        Subscription.objects.bulk_create(
+            [Subscription(template_id=template, subscriber_id=person) for template, person in relations.distinct()],
+            ignore_conflicts=True,
+            batch_size=500,
+        )
+        Subscription.objects.filter(subscriber__in=subscriber_ids).update(
+            state=Subscription.State.OFF,
+            decided_at=Now(),
+            turned_off_at=Now(),
+            changed_at=Now(),
+            muted_at=None,
+            always_keep="",
+        )
+        Answer.objects.filter(subscriber__in=subscriber_ids).update(request_key=_nameless())
+        return theirs.filter(state=Grant.State.AVAILABLE).update(state=Grant.State.REVOKED, settled_at=Now())
+
+
+def _nameless() -> Concat:
+    """Return a request key that says nothing, and is like no other."""
+    return Concat(Value("forgotten:"), Cast("pk", CharField()))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Sequence
 
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from notify_platform.core.bulk import update_from_values
 from subscriptions.people.models import Subscriber, Visit
 from templates_app.models import MiniProgram
+
+# A colon stands in no openid: nobody can sign in by a placeholder, or be sent to.
+FORGOTTEN = "forgotten:"
+PLACEHOLDER_BYTES = 24
 
 
 def known(mini_program: MiniProgram, *, openids: Collection[str]) -> dict[str, int]:
@@ -52,3 +58,22 @@ def note_main_switch(subscriber: Subscriber, *, on: bool) -> bool:
     """
     noted = Subscriber.objects.filter(pk=subscriber.pk, main_switch_off_at__isnull=not on)
     return noted.update(main_switch_off_at=None if on else Now()) == 1
+
+
+def forget(subscriber_ids: Collection[int]) -> int:
+    """Empty the records of these people for ever: a shell with a meaningless openid stays, so that sums stay right.
+
+    Their sessions end. Returns how many were not shells before. Part of ``delivery.forgetting``, which does the rest.
+    """
+    placeholders = [(pk, f"{FORGOTTEN}{secrets.token_urlsafe(PLACEHOLDER_BYTES)}") for pk in subscriber_ids]
+    emptied = update_from_values(Subscriber, columns=["openid"], rows=placeholders, only_if="t.forgotten_at IS NULL")
+    Subscriber.objects.filter(pk__in=emptied).update(
+        **dict.fromkeys(("nickname", "region", "city", "time_zone"), ""),
+        **dict.fromkeys(("last_visit_at", "main_switch_off_at", "paused_until", "quiet_from", "quiet_until"), None),
+        tags=[],
+        interests=[],
+        session_version=F("session_version") + 1,
+        forgotten_at=Now(),
+    )
+    Visit.objects.filter(subscriber__in=subscriber_ids).exclude(page="").update(page="")
+    return len(emptied)

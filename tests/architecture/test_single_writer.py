@@ -57,7 +57,11 @@ OWNED = [
     ),
     Owned("delivery.Pace", "*", frozenset({"notify_platform/delivery/pacing.py"})),
     Owned("alerts.Alert", "*", frozenset({"notify_platform/alerts/alerts.py"})),
-    Owned("callbacks.CallbackEvent", "*", frozenset({"notify_platform/callbacks/inbox.py"})),
+    Owned(
+        "callbacks.CallbackEvent",
+        "*",
+        frozenset(f"notify_platform/callbacks/{name}.py" for name in ("inbox", "keeping")),
+    ),
 ]
 # One form writes a draft, with the columns a person may write; the simulator has no models.
 SAVING = {"notify_platform/console/desk/composing.py"}
