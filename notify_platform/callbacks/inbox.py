@@ -16,8 +16,10 @@ from notify_platform.callbacks import pushes
 from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.delivery import reports
 from notify_platform.delivery.reports import SentEvent, Verdict
+from notify_platform.jobs import bans
 from subscriptions.grants import ledger
-from subscriptions.grants.pairing import NewAnswer
+from subscriptions.grants.ledger import TurnedOff
+from subscriptions.grants.pairing import NewAnswer, agrees
 from subscriptions.models import Source
 from subscriptions.people import people
 from templates_app.models import MessageTemplate, MiniProgram
@@ -131,16 +133,20 @@ def _handle_popups(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) ->
             for item in items
         ]
     )
+    bans.lift_what_is_shown(mini_program, agreed={item.template for item in items if agrees(item.status)})
 
 
 def _handle_changes(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -> None:
     """Turn off what people turned off in WeChat's settings; only turning off is pushed."""
     items = [item for item in _items_of_our_templates(mini_program, batch) if item.status == REJECT]
     subscribers = people.known(mini_program, openids={item.openid for item in items})
-    # In the order in which everybody locks people.
-    for item in sorted((item for item in items if item.openid in subscribers), key=lambda one: subscribers[one.openid]):
-        at = item.at + REST_OF_SECOND
-        ledger.turn_off(template=item.template, subscriber_ids=[subscribers[item.openid]], at=at)
+    ledger.turn_off(
+        [
+            TurnedOff(item.template.pk, subscribers[item.openid], item.at + REST_OF_SECOND)
+            for item in items
+            if item.openid in subscribers
+        ]
+    )
 
 
 HANDLERS: dict[str, Callable[[MiniProgram, Sequence[CallbackEvent]], None]] = {

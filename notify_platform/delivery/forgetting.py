@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import CharField, Value
-from django.db.models.functions import Cast, Concat
 from django.utils.module_loading import import_string
 
 from notify_platform.core.models import audit, strike_from_audit
 from notify_platform.delivery import claims
 from notify_platform.delivery.models import Conversion, Delivery, Feedback
 from notify_platform.jobs.models import Event
-from subscriptions.grants import ledger
-from subscriptions.models import AudienceMember, PromptReport
+from subscriptions.grants import forgetting as consents
+from subscriptions.models import AudienceMember
 from subscriptions.people import people
 from subscriptions.people.models import mask
+from subscriptions.prompts import reporting
 from templates_app.models import MiniProgram
 
 if TYPE_CHECKING:
@@ -51,8 +50,8 @@ def _forget(mini_program: MiniProgram, openids: Sequence[str], *, by: AbstractBa
     masks = {openid: mask(openid) for openid in openids}
     subscribers = people.known(mini_program, openids=openids)
     ids = sorted(subscribers.values())
-    # The ledger locks the people; from then on nobody claims for them.
-    ledger.forget(ids)
+    # The people are locked first: from then on nobody claims for them.
+    consents.forget(ids)
     claims.forget(ids)
     _empty_what_they_did(ids)
     people.forget(ids)
@@ -64,9 +63,8 @@ def _forget(mini_program: MiniProgram, openids: Sequence[str], *, by: AbstractBa
 
 def _empty_what_they_did(subscriber_ids: Sequence[int]) -> None:
     """Take out of each row what may name or describe the person; that there was one, and when, stays."""
-    nameless = Concat(Value("forgotten:"), Cast("pk", CharField()))
     AudienceMember.objects.filter(subscriber__in=subscriber_ids).delete()
-    PromptReport.objects.filter(subscriber__in=subscriber_ids).update(request_key=nameless)
+    reporting.forget(subscriber_ids)
     Event.objects.filter(subscriber__in=subscriber_ids).update(data={}, subject="")
     Delivery.objects.filter(subscriber__in=subscriber_ids).exclude(error_detail="").update(error_detail="")
     Conversion.objects.filter(subscriber__in=subscriber_ids).update(request_key="")

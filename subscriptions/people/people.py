@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from notify_platform.core.bulk import update_from_values
@@ -51,13 +52,21 @@ def mark_unreachable(subscriber_ids: Collection[int]) -> int:
     return Subscriber.objects.filter(pk__in=subscriber_ids, invalid_at__isnull=True).update(invalid_at=Now())
 
 
-def note_main_switch(subscriber: Subscriber, *, on: bool) -> bool:
-    """Note that the person turned all messages of the mini-program on or off in WeChat; True when that is news.
+def note_main_switch(subscriber: Subscriber, *, on: bool, at: datetime) -> bool:
+    """Note that the person had all messages of the mini-program on or off in WeChat at ``at``; True when that is news.
 
-    Consents are kept while it is off, and not used.
+    Consents are kept while it is off, and not used. What was so before we last looked is no news.
     """
-    noted = Subscriber.objects.filter(pk=subscriber.pk, main_switch_off_at__isnull=not on)
-    return noted.update(main_switch_off_at=None if on else Now()) == 1
+    person = Subscriber.objects.filter(pk=subscriber.pk)
+    older = Q(main_switch_seen_at__isnull=True) | Q(main_switch_seen_at__lte=at)
+    with transaction.atomic():
+        if not person.filter(older).update(main_switch_seen_at=at):
+            return False
+        off_at = None if on else at
+        if not person.filter(main_switch_off_at__isnull=not on).update(main_switch_off_at=off_at):
+            return False
+        subscriber.main_switch_off_at = off_at
+        return True
 
 
 def forget(subscriber_ids: Collection[int]) -> int:
@@ -67,9 +76,10 @@ def forget(subscriber_ids: Collection[int]) -> int:
     """
     placeholders = [(pk, f"{FORGOTTEN}{secrets.token_urlsafe(PLACEHOLDER_BYTES)}") for pk in subscriber_ids]
     emptied = update_from_values(Subscriber, columns=["openid"], rows=placeholders, only_if="t.forgotten_at IS NULL")
+    never = ("last_visit_at", "main_switch_off_at", "main_switch_seen_at", "paused_until", "quiet_from", "quiet_until")
     Subscriber.objects.filter(pk__in=emptied).update(
         **dict.fromkeys(("nickname", "region", "city", "time_zone"), ""),
-        **dict.fromkeys(("last_visit_at", "main_switch_off_at", "paused_until", "quiet_from", "quiet_until"), None),
+        **dict.fromkeys(never, None),
         tags=[],
         interests=[],
         session_version=F("session_version") + 1,

@@ -29,6 +29,8 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "pause": _("paused it"),
     "resume": _("resumed it"),
     "cancel": _("cancelled it"),
+    "settle_alert": _("settled it"),
+    "lift_ban": _("lifted the ban"),
     "issue_key": _("issued it"),
     "revoke_key": _("revoked it"),
     "forget": _("forgot the person"),

@@ -169,7 +169,9 @@ class Command(BaseCommand):
         self._say(_("The phone:") + f"  {settings.WECHAT_API_BASE_URL}/phone")
         self._say(_("Accounts:") + f"  {accounts}")
         self._say(_("Password:") + f"  {cast.password}")
-        self._say(_("Try it: agree on the phone, then compose, approve and start a job at the desk; watch the phone."))
+        self._say(
+            _("Try it: agree on the phone; compose, approve and start a job at the desk; the card comes to the phone.")
+        )
         self._say(_("Ctrl-C stops everything."))
         while True:
             self._look_after(theatre)
