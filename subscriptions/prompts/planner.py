@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -22,8 +23,10 @@ from subscriptions.prompts.ranking import Candidate, Rank, Tally
 from subscriptions.prompts.reasons import Obstacle, Reason
 from templates_app.models import MessageTemplate
 
+# More than these WeChat takes in no popup, whatever the setting says.
+MOST_AT_WECHAT: Final = 5
 # The house rules of asking; the secrets beside them need not be opened.
-_HOUSE_RULES = ("banned_at", "time_zone", "most_templates", "asks_per_day", "asks_per_week", "cool_down_days")
+_HOUSE_RULES: Final = ("banned_at", "time_zone", "most_templates", "asks_per_day", "asks_per_week", "cool_down_days")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def choose(facts: Facts, *, scene: Scene, now: datetime) -> Plan:
             candidates.append(Candidate(template, standing.is_silent, _rank(template, facts=facts)))
         else:
             obstacles[template.pk] = obstacle
-    popup = ranking.best_popup(candidates, most=scene.mini_program.most_templates)
+    popup = ranking.best_popup(candidates, most=_room(scene))
     obstacles |= {key: Obstacle(code) for key, code in popup.left_out.items()}
     return Plan(
         template_ids=[candidate.template.wechat_id for candidate in popup.chosen],
@@ -106,6 +109,10 @@ def _rank(template: MessageTemplate, *, facts: Facts) -> Rank:
         chance=1.0 if standing.is_silent else likely,
         worth=template.worth,
     )
+
+
+def _room(scene: Scene) -> int:
+    return max(1, min(scene.mini_program.most_templates, MOST_AT_WECHAT))
 
 
 def _unknown_scene(code: str) -> Refused:
