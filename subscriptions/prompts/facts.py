@@ -10,6 +10,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import Exact
 
 from subscriptions.grants import ledger
 from subscriptions.grants.models import Answer, Grant, Subscription
@@ -76,7 +78,9 @@ def _asks(subscriber: Subscriber, *, scene: Scene) -> QuerySet[SceneTemplate]:
     The second report of a popup, and a silent no, are no further answers.
     """
     answers = (
-        Answer.objects.filter(subscriber=subscriber, template=OuterRef("template"), pair__isnull=True)
+        Answer.objects.filter(subscriber=subscriber, template=OuterRef("template"))
+        # Written so that SQLite does not take the index of pairs, where nearly every answer has none.
+        .filter(Exact(Coalesce("pair_id", 0), 0))
         .exclude(answer__in=NOT_ASKED)
         .exclude(~Q(answer__startswith="accept"), is_silent=True)
         .order_by("-answered_at", "-pk")
@@ -144,7 +148,7 @@ def _demand(templates: Sequence[MessageTemplate], *, today: date) -> dict[int, l
 
 def _day_by_day(forecast: Mapping[int, float], *, days: int) -> list[float]:
     within = {day: messages for day, messages in forecast.items() if day < days}
-    return [within.get(day, 0.0) for day in range(days)] if within else [PRIOR_DEMAND / days] * days
+    return [(within or {0: PRIOR_DEMAND}).get(day, 0.0) for day in range(days)]
 
 
 def _popups(subscriber: Subscriber, *, now: datetime) -> Popups:
@@ -157,21 +161,23 @@ def _popups(subscriber: Subscriber, *, now: datetime) -> Popups:
     return Popups(**seen.aggregate(day=in_a_day, week=Count("pk")))
 
 
-# What was answered: of all words, those that are no answer to a popup left out.
-_ANSWERED: Final = Sum("times", filter=~Q(word__in=("planned", *NOT_ASKED)), default=0)
 _AGREED: Final = Sum("times", filter=Q(word__startswith="accept"), default=0)
+_ANSWERED: Final = Sum("times", default=0)
 
 
 def _tallies(scene: Scene, *, since: date) -> dict[int, Tally]:
-    rows = AskingTally.objects.filter(scene=scene, template__isnull=False, day__gte=since)
+    rows = _answers_since(since).filter(scene=scene)
     counted = rows.values_list("template_id").annotate(agreed=_AGREED, answered=_ANSWERED)
     return {template_id: Tally(agreed, answered) for template_id, agreed, answered in counted if template_id}
 
 
 def _elsewhere(scene: Scene, *, since: date) -> Tally:
     others = Scene.objects.filter(mini_program=scene.mini_program_id).exclude(pk=scene.pk)
-    rows = AskingTally.objects.filter(scene__in=others, template__isnull=False, day__gte=since)
-    return Tally(**rows.aggregate(agreed=_AGREED, answered=_ANSWERED))
+    return Tally(**_answers_since(since).filter(scene__in=others).aggregate(agreed=_AGREED, answered=_ANSWERED))
+
+
+def _answers_since(day: date) -> QuerySet[AskingTally]:
+    return AskingTally.objects.filter(template__isnull=False, day__gte=day).exclude(word__in=("planned", *NOT_ASKED))
 
 
 def _total(tallies: Iterable[Tally]) -> Tally:

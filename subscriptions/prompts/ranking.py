@@ -13,9 +13,9 @@ from templates_app.models import MessageTemplate
 
 # Where nothing is forecast and the template's consent does not lapse.
 HORIZON_DAYS: Final = 14
-# A fresh installation forecasts nothing: one message a person, some day.
+# A fresh installation forecasts nothing: one message a person, from today on.
 PRIOR_DEMAND: Final = 1.0
-# Ranking puts last, it never leaves out.
+# What is needed less than this counts as not needed, and ranks as if it were: ranking never leaves out.
 LEAST_NEED: Final = 0.05
 # With no answers at all a yes is as likely as a no; so many answers outweigh what we believed before them.
 EVEN_CHANCE: Final = 0.5

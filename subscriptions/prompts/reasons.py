@@ -18,7 +18,7 @@ from subscriptions.grants.models import Subscription
 from subscriptions.grants.pairing import agrees
 from subscriptions.people.models import Subscriber
 from subscriptions.prompts.models import Scene
-from subscriptions.prompts.ranking import Answered
+from subscriptions.prompts.ranking import LEAST_NEED, Answered
 from templates_app.models import MessageTemplate, MiniProgram
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _unwanted(template: MessageTemplate, *, relation: Subscription | None) -> st
 
 
 def _needless(template: MessageTemplate, standing: Standing) -> str:
-    enough = standing.units >= ENOUGH_UNITS and standing.uncovered <= 0
+    enough = standing.units >= ENOUGH_UNITS and standing.uncovered <= LEAST_NEED
     return "enough_in_stock" if template.is_counted and enough else ""
 
 
