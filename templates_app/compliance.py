@@ -54,15 +54,20 @@ class Found:
 
 
 def find_forbidden(text: str) -> list[Found]:
-    """Return what is forbidden in a text, in the order of the rules; each word once."""
+    """Return what is forbidden in a text, in the order of the rules; what is part of another finding is not named."""
     plain = _plain(text)
-    found = [
+    every = {
         Found(match.group().strip(), rule)
         for written, patterns in ((_tight(plain), _CHINESE), (_spaced(plain), _ENGLISH))
         for rule, pattern in patterns
         for match in pattern.finditer(written)
-    ]
-    return sorted(dict.fromkeys(found), key=lambda each: list(Rule).index(each.rule))
+    }
+    whole = [one for one in every if not any(one is not other and _is_part(one, other) for other in every)]
+    return sorted(whole, key=lambda each: (list(Rule).index(each.rule), each.word))
+
+
+def _is_part(one: Found, other: Found) -> bool:
+    return one.rule == other.rule and one.word in other.word
 
 
 def advice(text: str) -> list[str]:

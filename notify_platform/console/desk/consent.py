@@ -126,10 +126,9 @@ class AskedInline(ThemedInline):
             useful = Q(state=MessageTemplate.State.LIVE, kind__in=MessageTemplate.SENDABLE_KINDS)
             scene = request.resolver_match.kwargs.get("object_id") if request.resolver_match else None
             if scene:
-                mine = MiniProgram.objects.filter(scenes=scene)
-                useful = Q(useful, mini_program__in=mine) | Q(
-                    pk__in=SceneTemplate.objects.filter(scene=scene).values("template")
-                )
+                bound = SceneTemplate.objects.filter(scene=scene).values("template")
+                useful &= Q(mini_program__in=MiniProgram.objects.filter(scenes=scene))
+                useful |= Q(pk__in=bound)
             kwargs["queryset"] = MessageTemplate.objects.filter(useful)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
