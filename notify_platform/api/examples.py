@@ -95,7 +95,7 @@ PROMPTS: Final = [
                 {
                     "template_id": ON_SALE,
                     "code": "rejected_recently",
-                    "message": "The person refused within the last 7 days.",
+                    "message": "The person refused lately: to be asked again after Nov. 30, 2026, 4 p.m.",
                 }
             ],
         },
