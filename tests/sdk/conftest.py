@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from notify_platform.console.desk import snippets
 from notify_platform.delivery import keys
 from notify_platform.delivery.models import Delivery
 from subscriptions.models import Scene, SceneTemplate
@@ -57,7 +58,7 @@ def node() -> Node:
 
 
 @pytest.fixture
-def world(wechat, web) -> dict[str, Any]:  # noqa: F811 - the fixture
+def world(wechat, web, settings) -> dict[str, Any]:  # noqa: F811 - the fixture
     """A shop whose scene asks for two templates, and somebody who was sent a card, in the words of world.js."""
     mini_program = factories.a_mini_program()
     templates = [factories.a_template(mini_program, title=title) for title in ("发货通知", "签收通知")]
@@ -68,6 +69,7 @@ def world(wechat, web) -> dict[str, Any]:  # noqa: F811 - the fixture
     factories.grants(templates[0], to=[person])
     card = a_delivery(factories.a_job(templates[0]), person=person, state=Delivery.State.ACCEPTED)
     wechat_world.introduce(wechat, mini_program)
+    settings.PUBLIC_URL = web
     return {
         "url": web,
         "wechat": wechat.url,
@@ -77,4 +79,5 @@ def world(wechat, web) -> dict[str, Any]:  # noqa: F811 - the fixture
         "words": WORDS,
         "planned": [each.wechat_id for each in templates],
         "card": {"openid": person.openid, "nk": keys.make(card.pk)},
+        "snippets": {each.name: each.code for each in snippets.of_scene(scene)},
     }

@@ -14,7 +14,7 @@ from tests.sdk.conftest import HERE, WHY_SKIPPED
 if WHY_SKIPPED:
     pytest.skip(WHY_SKIPPED, allow_module_level=True)
 
-REAL = ("reports", "sessions", "visits")
+REAL = ("reports", "sessions", "snippets", "visits")
 ALONE = ("asking", "pages", "settings", "syntax")
 
 
@@ -58,6 +58,9 @@ class TestOnARealPlatform:
 
     def test_sessions(self, node, world):
         assert passed(node("--test", "--test-reporter=tap", "sessions.test.js", world=world)) > 2
+
+    def test_what_a_developer_copies_from_the_desk_brings_a_consent(self, node, world):
+        assert passed(node("--test", "--test-reporter=tap", "snippets.test.js", world=world)) == 2
 
     def test_cards_and_launches_are_written_down_once(self, node, world):
         assert passed(node("--test", "--test-reporter=tap", "visits.test.js", world=world)) > 2
