@@ -29,6 +29,28 @@ test("the parser refuses what is newer", () => {
   }
 });
 
+/** The scripts of a README. */
+function shown(name) {
+  const text = fs.readFileSync(path.join(SDK, name), "utf8");
+  return [...text.matchAll(/^```js\n(.*?)^```/gms)].map((found) => found[1]);
+}
+
+test("what the page for developers shows is ES5, the same in both languages", () => {
+  assert.equal(shown("README.md").length, 2);
+  assert.deepEqual(shown("README.zh-CN.md"), shown("README.md"));
+  shown("README.md").forEach(es5);
+});
+
+test("the page for developers names every method there is, and no other", () => {
+  globalThis.wx = {};
+  const methods = Object.keys(require(CLIENT).createNotify({ baseUrl: "https://notify.example.com", appId: "wx1" }));
+  for (const name of ["README.md", "README.zh-CN.md"]) {
+    const rows = fs.readFileSync(path.join(SDK, name), "utf8").split("\n").filter((line) => /^\| `\w+\(/.test(line));
+    const named = rows.flatMap((row) => [...row.split("|")[1].matchAll(/`(\w+)\(/g)].map((found) => found[1]));
+    assert.deepEqual(named.sort(), [...methods].sort());
+  }
+});
+
 test("the client needs no other file and nothing of a newer runtime", () => {
   const text = fs.readFileSync(CLIENT, "utf8");
   assert.deepEqual(text.match(/\brequire\(|\bObject\.assign|\bSymbol\b|\bfetch\(|\.(finally|includes|find)\(/g), null);

@@ -71,7 +71,7 @@ def of_scene(scene: Scene) -> list[Snippet]:
     """Return what goes into the app, into the markup of a page, and into its script."""
     told = {"base_url": settings.PUBLIC_URL, "app_id": scene.mini_program.app_id, "scene": scene.code}
     values = {name: json.dumps(value) for name, value in told.items()}
-    parts = (("app", "app.js", _APP), ("markup", "*.wxml", _MARKUP), ("page", "*.js", _PAGE))
+    parts = (("app", "app.js", _APP), ("markup", "page.wxml", _MARKUP), ("page", "page.js", _PAGE))
     return [Snippet(name, file, template.substitute(values)) for name, file, template in parts]
 
 
