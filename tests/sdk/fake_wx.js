@@ -24,7 +24,7 @@ class Phone {
     this.open = null;
     /** What is answered at once; null leaves the popup open. */
     this.policy = () => "accept";
-    /** For each of the next requests: "offline", "timeout" (the server has done it), {status, header?, data?}, or null. */
+    /** For the next requests, one each: "offline", "timeout" (the server has done it), null, {status, header?, data?, hold?}. */
     this.faults = [];
     this.offline = false;
     this.log = [];
@@ -106,6 +106,7 @@ class Phone {
     const fault = this.offline ? "offline" : this.faults.shift();
     this.during(async () => {
       if (fault === "offline") return fail({ errMsg: "request:fail net::ERR_INTERNET_DISCONNECTED" });
+      if (fault && fault.hold) await fault.hold;
       if (fault && fault.status) return success({ header: {}, data: "", ...fault, statusCode: fault.status });
       let got;
       try {

@@ -39,6 +39,25 @@ test("a session that has ended is renewed once, also when several calls find out
   assert.equal(phone.logins, 2);
 });
 
+test("a refusal of the old session that comes late does not end the new one", async () => {
+  const phone = aPhone();
+  const notify = launch(phone);
+  await notify.login();
+  spoil(phone);
+  let release;
+  const hold = new Promise((resolve) => {
+    release = resolve;
+  });
+  const error = { code: "session_unknown", message: "This is no session of ours: sign in again.", fields: {} };
+  phone.faults = [null, { status: 401, data: { error }, hold }];
+  const first = notify.subscriptions();
+  const late = notify.subscriptions();
+  await first;
+  release();
+  assert.equal((await late).ok, true);
+  assert.equal(phone.logins, 2);
+});
+
 test("a platform that refuses the new session too is not asked for ever", async () => {
   const phone = aPhone();
   const notify = launch(phone);

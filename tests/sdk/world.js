@@ -47,6 +47,8 @@ class SmallPlatform {
     this.answers = { "POST sessions": { token: "t1", expires_at: "2026-12-02T00:00:00Z", subscriber: "s1" }, ...answers };
     this.calls = [];
     this.server = http.createServer((request, response) => this.handle(request, response));
+    // A test that waits in vain ends at once, and fails: nothing else would happen any more.
+    this.server.unref();
   }
 
   async start() {
