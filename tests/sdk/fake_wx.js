@@ -24,7 +24,7 @@ class Phone {
     this.open = null;
     /** What is answered at once; null leaves the popup open. */
     this.policy = () => "accept";
-    /** For the next requests, one each: "offline", "timeout" (the server has done it), null, {status, header?, data?, hold?}. */
+    /** One for each of the next requests: "offline", "timeout" (the server has done it), {status, header, data, hold}, null. */
     this.faults = [];
     this.offline = false;
     this.log = [];

@@ -62,6 +62,15 @@ test("preferences are read and changed, by a method that wx.request knows", asyn
   assert.deepEqual(phone.log.map((each) => each.method), ["POST", "GET", "POST"]);
 });
 
+test("what the person has changed is planned with at once", async (t) => {
+  const phone = await aSmallWorld(t, { "PATCH preferences": PREFERENCES });
+  const notify = launch(phone);
+  await notify.prefetch("order-paid");
+  await notify.setPreferences({ muted: ["T1"] });
+  await phone.quiet();
+  assert.equal(phone.platform.got("GET prompts").length, 2);
+});
+
 test("a profile is changed", async (t) => {
   const profile = { nickname: "晴天", region: "广东", city: "深圳", time_zone: "Asia/Shanghai", interests: ["水果"] };
   const phone = await aSmallWorld(t, { "PATCH profile": profile });
