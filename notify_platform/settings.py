@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "notify_platform.core",
     "templates_app",
     "subscriptions",
+    "notify_platform.alerts",
     "notify_platform.jobs",
     "notify_platform.delivery",
     "notify_platform.mirror",
@@ -159,6 +160,12 @@ SPECTACULAR_SETTINGS = {
         "TemplateKind": "notify_platform.api.shapes.TEMPLATE_KINDS",
     },
 }
+
+# --- what people leave behind --------------------------------------------------------------------------------------
+
+# Rooms above delivery that keep something of a person, by dotted name: imports only go down (ADR 11).
+FORGETTING = ["notify_platform.callbacks.keeping.forget"]
+PRUNABLE_PUSHES = "notify_platform.callbacks.keeping.prunable"
 
 # --- background work -----------------------------------------------------------------------------------------------
 

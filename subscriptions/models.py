@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from subscriptions.audience.models import Audience, AudienceMember
-from subscriptions.grants.models import Answer, Grant, Source, Subscription
+from subscriptions.grants.models import Answer, Drift, Grant, Source, Subscription
 from subscriptions.people.models import Subscriber, Visit
-from subscriptions.prompts.models import Scene, SceneTemplate
+from subscriptions.prompts.models import AskingTally, ExpectedDemand, PromptReport, Scene, SceneTemplate
 
 __all__ = [
     "Answer",
+    "AskingTally",
     "Audience",
     "AudienceMember",
+    "Drift",
+    "ExpectedDemand",
     "Grant",
+    "PromptReport",
     "Scene",
     "SceneTemplate",
     "Source",

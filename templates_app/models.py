@@ -105,6 +105,36 @@ class MiniProgram(models.Model):
         default=5,
         help_text=_("How many consents the phone alone may report before WeChat's own event must confirm them."),
     )
+    reject_revokes = models.BooleanField(
+        _("a refused popup voids the stock"),
+        default=False,
+        help_text=_("WeChat does not say what a refusal does to consents given before. Off: they are kept."),
+    )
+    most_templates = models.PositiveSmallIntegerField(
+        _("templates in one popup"),
+        default=3,
+        validators=[MinValueValidator(1), MaxValueValidator(5)],
+        help_text=_("WeChat allows 5 today and 3 in older versions: 3 fit every phone."),
+    )
+    asks_per_day = models.PositiveSmallIntegerField(
+        _("popups per person in 24 hours"), null=True, blank=True, default=5, help_text=_("Empty: no cap.")
+    )
+    asks_per_week = models.PositiveSmallIntegerField(
+        _("popups per person in 7 days"), null=True, blank=True, default=15, help_text=_("Empty: no cap.")
+    )
+    cool_down_days = models.PositiveSmallIntegerField(
+        _("do not ask again after a refusal for (days)"),
+        default=7,
+        help_text=_("Doubled with each refusal in a row, eight times at the most."),
+    )
+    ban_witnesses = models.PositiveSmallIntegerField(
+        _("phones that make a ban"),
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text=_("So many different people's phones must report WeChat's ban before we believe it for everybody."),
+    )
+    # WeChat has taken the right to ask and to send from the whole mini-program; ``jobs.bans`` is the only writer.
+    banned_at = models.DateTimeField(_("banned by WeChat"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
@@ -185,6 +215,15 @@ class MessageTemplate(models.Model):
             "WeChat's own text sets no limit on a one-time consent; "
             "the operating guide asks to use it within 7 days. Empty: no limit."
         ),
+    )
+    # What the ends of consents were last reckoned with, and how far a new reckoning has come (a grant's key).
+    validity_applied = models.PositiveSmallIntegerField(null=True, default=7, editable=False)
+    validity_applied_upto = models.BigIntegerField(default=0, editable=False)
+    worth = models.PositiveSmallIntegerField(
+        _("worth"),
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(10)],
+        help_text=_("From 1 to 10: what a message is worth to the person; the planner asks for the worthiest first."),
     )
     urgent = models.BooleanField(
         _("urgent"),

@@ -22,10 +22,11 @@ from notify_platform.api.shapes import (
     SubscriptionsReply,
 )
 from notify_platform.core.errors import Refused
+from notify_platform.jobs import bans
 from subscriptions.grants.balances import balances
-from subscriptions.grants.reporting import report
 from subscriptions.models import Subscriber
 from subscriptions.prompts import planner
+from subscriptions.prompts.reporting import report
 from templates_app.models import MessageTemplate, MiniProgram
 
 
@@ -86,7 +87,7 @@ class AuthorizationsView(PhoneView):
         else:
             scene = planner.scene_of(self.subscriber, code=given["scene"])
         templates = _templates(self.subscriber, wechat_ids=words)
-        report(
+        reported = report(
             self.subscriber,
             scene_id=scene.pk if scene else None,
             results={template: words[template.wechat_id] for template in templates},
@@ -94,6 +95,7 @@ class AuthorizationsView(PhoneView):
             client_request_id=given["client_request_id"],
             answered_at=received_at - timedelta(milliseconds=given["answered_ago_ms"]),
         )
+        bans.heed(self.subscriber, reported=reported)
         return answer(AuthorizationReply, {"balances": balances(self.subscriber, templates=templates)})
 
 
@@ -118,7 +120,7 @@ class SubscriptionsView(PhoneView):
 def _templates(subscriber: Subscriber, *, wechat_ids: Collection[str]) -> list[MessageTemplate]:
     """Return the templates in the order given. Raises ``Refused`` naming the ids the mini-program does not have."""
     # The books ask each template for its mini-program's limit; its secrets need not be opened for that.
-    limits = Prefetch("mini_program", MiniProgram.objects.only("client_unconfirmed_limit"))
+    limits = Prefetch("mini_program", MiniProgram.objects.only("client_unconfirmed_limit", "reject_revokes"))
     mine = MessageTemplate.objects.filter(mini_program_id=subscriber.mini_program_id)
     rows = mine.filter(wechat_id__in=wechat_ids).prefetch_related(limits)
     known = {template.wechat_id: template for template in rows}

@@ -16,6 +16,10 @@ class ApiKey(models.Model):
         """What a key may be used for."""
 
         SESSIONS = "sessions", _("sign people in")
+        EVENTS = "events", _("report events")
+        DELIVERIES = "deliveries", _("read what became of a message")
+        SUBSCRIBERS = "subscribers", _("keep people's records")
+        CONSENTS = "consents", _("import consent")
 
     mini_program = models.ForeignKey(
         MiniProgram, on_delete=models.PROTECT, related_name="api_keys", verbose_name=_("mini-program")

@@ -21,12 +21,25 @@ class CallbackEvent(models.Model):
         IGNORED = "ignored", _("not ours")
         FAILED = "failed", _("failed")
 
+    class Trouble(models.TextChoices):
+        """Why a push had no effect, or not all of it; anything else in ``error`` names an unforeseen error."""
+
+        UNREADABLE = "unreadable", _("No item of it could be read.")
+        TOO_MANY = "too_many", _("It holds more items than WeChat ever sends.")
+        NO_MESSAGE = "no_message", _("No message of ours fits; it may be another system's.")
+        NO_TEMPLATE = "no_template", _("A template is not in our list: sync the templates.")
+
+    # What a person may ask to have processed again.
+    UNDONE = frozenset({State.FAILED, State.UNMATCHED})
+
     mini_program = models.ForeignKey(
         MiniProgram, on_delete=models.PROTECT, related_name="callbacks", verbose_name=_("mini-program")
     )
     # WeChat gives pushes no id and repeats them: the digest of what identifies one (see callbacks.pushes.identity).
     identity = models.CharField(_("identity"), max_length=64)
     event = models.CharField(_("event"), max_length=60, blank=True)
+    # Whom it is about, so that a person can be forgotten; empty when the push names nobody.
+    openid = models.CharField(_("openid"), max_length=64, blank=True)
     body = models.JSONField(_("content"), default=dict)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.PENDING)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
@@ -42,7 +55,14 @@ class CallbackEvent(models.Model):
         indexes = [
             # The inbox: what is waiting.
             models.Index(fields=["due_at", "id"], name="callback_due", condition=Q(state="pending")),
+            # What a person is to be forgotten in.
+            models.Index(fields=["mini_program", "openid"], name="callback_by_person", condition=~Q(openid="")),
         ]
 
     def __str__(self) -> str:
         return f"{self.event} {self.pk}"
+
+    @property
+    def trouble(self) -> str:
+        """Why it had no effect, as a sentence where there is one."""
+        return str(self.Trouble(self.error).label) if self.error in self.Trouble.values else self.error

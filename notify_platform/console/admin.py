@@ -8,6 +8,9 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 
 from notify_platform.console.desk import (
     accounts,
+    alerts,
+    api_keys,
+    asking,
     callbacks,
     consent,
     deliveries,
@@ -20,6 +23,9 @@ from notify_platform.console.desk import (
 
 __all__ = [
     "accounts",
+    "alerts",
+    "api_keys",
+    "asking",
     "callbacks",
     "consent",
     "deliveries",

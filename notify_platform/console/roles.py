@@ -31,6 +31,11 @@ READING = (
     "subscriptions.view_scenetemplate",
     "subscriptions.view_audience",
     "subscriptions.view_audiencemember",
+    "subscriptions.view_promptreport",
+    "subscriptions.view_askingtally",
+    "subscriptions.view_expecteddemand",
+    "subscriptions.view_drift",
+    "alerts.view_alert",
     "jobs.view_series",
     "jobs.view_sendjob",
     "jobs.view_trigger",
@@ -68,8 +73,16 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "templates_app.view_accesstoken",
         # Shows whole openids.
         "subscriptions.change_subscriber",
+        # Forgets a person.
+        "subscriptions.delete_subscriber",
         "delivery.view_pace",
+        # Issues a key, and revokes one.
+        "api.add_apikey",
+        "api.change_apikey",
+        "api.view_apikey",
         "callbacks.view_callbackevent",
+        # Lets a push be processed again; its content is nobody's to change.
+        "callbacks.change_callbackevent",
         "core.view_workernode",
         "core.view_bell",
         "core.view_driverlease",

@@ -16,6 +16,7 @@ class Reason(models.TextChoices):
 
     NO_CONSENT = "no_consent", _("no consent in stock")
     UNREACHABLE = "unreachable", _("WeChat does not know this person any more")
+    FORGOTTEN = "forgotten", _("asked to be forgotten")
     SWITCHED_OFF = "switched_off", _("turned off in WeChat")
     MUTED = "muted", _("muted in the preference centre")
     CONTENT = "content", _("the text does not fit the template")
@@ -226,11 +227,18 @@ class Conversion(models.Model):
     )
     goal = models.CharField(_("goal"), max_length=60)
     value = models.DecimalField(_("value"), max_digits=12, decimal_places=2, null=True, blank=True)
+    # Makes a repeated report the same report; empty when the caller gave none.
+    request_key = models.CharField(_("request"), max_length=64, blank=True)
     at = models.DateTimeField(_("at"))
 
     class Meta:
         verbose_name = _("conversion")
         verbose_name_plural = _("conversions")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscriber", "request_key"], condition=~Q(request_key=""), name="conversion_reported_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.goal
@@ -252,6 +260,7 @@ class Feedback(Response):
     class Meta:
         verbose_name = _("feedback")
         verbose_name_plural = _("feedback")
+        constraints = [models.UniqueConstraint(fields=["delivery"], name="feedback_once_per_delivery")]
 
     def __str__(self) -> str:
         return self.kind

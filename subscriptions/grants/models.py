@@ -80,6 +80,11 @@ class Answer(models.Model):
     )
     source = models.CharField(_("reported by"), max_length=10, choices=Source)
     units = models.PositiveSmallIntegerField(_("consents"), default=0)
+    is_silent = models.BooleanField(
+        _("without a popup"),
+        default=False,
+        help_text=_("The person always keeps this answer. WeChat does not say whether its event follows."),
+    )
     # What makes a repeated report the same report: the phone's request id, the callback's identity, file and line.
     request_key = models.CharField(_("request"), max_length=120)
     answered_at = models.DateTimeField(_("answered"))
@@ -103,6 +108,8 @@ class Answer(models.Model):
         indexes = [
             # Pairing a claim with WeChat's event: the nearest answer of this person and template.
             models.Index(fields=["subscriber", "template", "answered_at"], name="answer_pairing"),
+            # The tally of a day: what was answered in which scene.
+            models.Index(fields=["answered_at"], name="answer_tally", condition=Q(scene__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -161,3 +168,27 @@ class Grant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subscriber_id} → {self.template_id}: {self.state}"
+
+
+class Drift(models.Model):
+    """WeChat said "not subscribed" (43101) although our books held units: they were void without our knowing."""
+
+    subscriber = models.ForeignKey(
+        Subscriber, on_delete=models.CASCADE, related_name="drifts", verbose_name=_("subscriber")
+    )
+    template = models.ForeignKey(
+        MessageTemplate, on_delete=models.PROTECT, related_name="drifts", verbose_name=_("template")
+    )
+    units = models.PositiveSmallIntegerField(_("consents"))
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("drift")
+        verbose_name_plural = _("drift")
+        indexes = [
+            # How much drift a template had lately.
+            models.Index(fields=["template", "at"], name="drift_by_template"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subscriber_id} → {self.template_id}: {self.units}"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from notify_platform.core.bulk import update_from_values
 from subscriptions.people.models import Subscriber, Visit
 from templates_app.models import MiniProgram
+
+# A colon stands in no openid: nobody can sign in by a placeholder, or be sent to.
+FORGOTTEN = "forgotten:"
+PLACEHOLDER_BYTES = 24
 
 
 def known(mini_program: MiniProgram, *, openids: Collection[str]) -> dict[str, int]:
@@ -45,10 +52,44 @@ def mark_unreachable(subscriber_ids: Collection[int]) -> int:
     return Subscriber.objects.filter(pk__in=subscriber_ids, invalid_at__isnull=True).update(invalid_at=Now())
 
 
-def note_main_switch(subscriber: Subscriber, *, on: bool) -> bool:
-    """Note that the person turned all messages of the mini-program on or off in WeChat; True when that is news.
+def note_main_switch(subscriber: Subscriber, *, on: bool, at: datetime) -> bool:
+    """Note that the person had all messages of the mini-program on or off in WeChat at ``at``; True when that is news.
 
-    Consents are kept while it is off, and not used.
+    Consents are kept while it is off, and not used. What was so before we last looked is no news.
     """
-    noted = Subscriber.objects.filter(pk=subscriber.pk, main_switch_off_at__isnull=not on)
-    return noted.update(main_switch_off_at=None if on else Now()) == 1
+    person = Subscriber.objects.filter(pk=subscriber.pk)
+    older = Q(main_switch_seen_at__isnull=True) | Q(main_switch_seen_at__lte=at)
+    with transaction.atomic():
+        if not person.filter(older).update(main_switch_seen_at=at):
+            return False
+        off_at = None if on else at
+        if not person.filter(main_switch_off_at__isnull=not on).update(main_switch_off_at=off_at):
+            return False
+        subscriber.main_switch_off_at = off_at
+        return True
+
+
+def blank_nicknames(mini_program: MiniProgram, *, openids: Collection[str]) -> int:
+    """These people took back, or changed, how they are called: we do not know it any more. Returns the count."""
+    called = Subscriber.objects.filter(mini_program=mini_program, openid__in=openids).exclude(nickname="")
+    return called.update(nickname="")
+
+
+def forget(subscriber_ids: Collection[int]) -> int:
+    """Empty the records of these people for ever: a shell with a meaningless openid stays, so that sums stay right.
+
+    Their sessions end. Returns how many were not shells before. Part of ``delivery.forgetting``, which does the rest.
+    """
+    placeholders = [(pk, f"{FORGOTTEN}{secrets.token_urlsafe(PLACEHOLDER_BYTES)}") for pk in subscriber_ids]
+    emptied = update_from_values(Subscriber, columns=["openid"], rows=placeholders, only_if="t.forgotten_at IS NULL")
+    never = ("last_visit_at", "main_switch_off_at", "main_switch_seen_at", "paused_until", "quiet_from", "quiet_until")
+    Subscriber.objects.filter(pk__in=emptied).update(
+        **dict.fromkeys(("nickname", "region", "city", "time_zone"), ""),
+        **dict.fromkeys(never, None),
+        tags=[],
+        interests=[],
+        session_version=F("session_version") + 1,
+        forgotten_at=Now(),
+    )
+    Visit.objects.filter(subscriber__in=subscriber_ids).exclude(page="").update(page="")
+    return len(emptied)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from subscriptions.people.models import Subscriber
 from templates_app.models import MessageTemplate, MiniProgram
 
 
@@ -50,3 +52,93 @@ class SceneTemplate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scene_id}: {self.template_id}"
+
+
+class PromptReport(models.Model):
+    """What a phone reported of one attempt to ask: append-only. Caps count these; a plan writes nothing."""
+
+    subscriber = models.ForeignKey(
+        Subscriber, on_delete=models.CASCADE, related_name="prompt_reports", verbose_name=_("subscriber")
+    )
+    scene = models.ForeignKey(
+        Scene, on_delete=models.SET_NULL, null=True, blank=True, related_name="reports", verbose_name=_("scene")
+    )
+    # Keys of the templates the plan named; empty when the phone asked without a plan.
+    planned = models.JSONField(_("planned"), default=list, blank=True)
+    is_silent = models.BooleanField(_("without a popup"), default=False)
+    err_code = models.IntegerField(
+        _("code"), null=True, blank=True, help_text=_("WeChat's code when there was no popup.")
+    )
+    request_key = models.CharField(_("request"), max_length=120)
+    answered_at = models.DateTimeField(_("answered"))
+    received_at = models.DateTimeField(_("received"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("prompt report")
+        verbose_name_plural = _("prompt reports")
+        constraints = [models.UniqueConstraint(fields=["subscriber", "request_key"], name="prompt_reported_once")]
+        indexes = [
+            # How often a person was asked lately.
+            models.Index(fields=["subscriber", "answered_at"], name="prompt_report_caps"),
+            # The tally of a day.
+            models.Index(fields=["answered_at"], name="prompt_report_tally"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subscriber_id}: {self.scene_id}"
+
+
+class AskingTally(models.Model):
+    """How often a word was said in a scene on a day: WeChat's own ("accept", "reject" …), "planned", or a failure code.
+
+    Written from above (``insights``), one day at a time; a failure code concerns no single template.
+    """
+
+    scene = models.ForeignKey(Scene, on_delete=models.CASCADE, related_name="tallies", verbose_name=_("scene"))
+    template = models.ForeignKey(
+        MessageTemplate,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="asking_tallies",
+        verbose_name=_("template"),
+    )
+    day = models.DateField(_("day"))
+    word = models.CharField(_("word"), max_length=24)
+    times = models.PositiveBigIntegerField(_("times"))
+
+    class Meta:
+        verbose_name = _("tally of a scene")
+        verbose_name_plural = _("tallies of scenes")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["scene", "day", "template", "word"],
+                condition=Q(template__isnull=False),
+                name="tally_once_per_day_template_and_word",
+            ),
+            models.UniqueConstraint(
+                fields=["scene", "day", "word"], condition=Q(template__isnull=True), name="tally_once_per_day_and_code"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scene_id} {self.day} {self.word}: {self.times}"
+
+
+class ExpectedDemand(models.Model):
+    """How many messages of a template we expect to want to send on a day; written from above (``insights``)."""
+
+    template = models.ForeignKey(
+        MessageTemplate, on_delete=models.CASCADE, related_name="expected_demand", verbose_name=_("template")
+    )
+    day = models.DateField(_("day"))
+    messages = models.FloatField(_("messages"))
+    per_person = models.FloatField(_("messages per active person"))
+
+    class Meta:
+        verbose_name = _("expected demand")
+        verbose_name_plural = _("expected demand")
+        constraints = [models.UniqueConstraint(fields=["template", "day"], name="demand_once_per_template_and_day")]
+
+    def __str__(self) -> str:
+        return f"{self.template_id} {self.day}: {self.messages}"

@@ -10,12 +10,26 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
+from notify_platform.alerts.models import Alert
+from notify_platform.api import keys
 from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.core.models import Bell, DriverLease, WorkerNode, audit
 from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Reason, Skip
 from notify_platform.jobs.models import Event, SendJob, Series, Trigger, Variant
-from subscriptions.models import Audience, AudienceMember, Grant, Scene, SceneTemplate, Visit
-from templates_app.models import AccessToken
+from subscriptions.models import (
+    AskingTally,
+    Audience,
+    AudienceMember,
+    Drift,
+    ExpectedDemand,
+    Grant,
+    PromptReport,
+    Scene,
+    SceneTemplate,
+    Subscriber,
+    Visit,
+)
+from templates_app.models import AccessToken, MessageTemplate
 from tests import factories
 
 Colleague = Callable[..., User]
@@ -72,6 +86,14 @@ def a_row_of_everything() -> dict[str, Any]:
         mini_program=program, event="shipped", event_id="1", subscriber=person, occurred_at=timezone.now()
     )
     _deeds(delivery)
+    _asking(scene, template, person)
+    Alert.objects.create(
+        mini_program=program,
+        kind=Alert.Kind.TEMPLATE_BANNED,
+        subject="T1",
+        first_at=timezone.now(),
+        last_at=timezone.now(),
+    )
     Series.objects.create(mini_program=program, name="Weekly", at_time="09:00", starts_on="2026-11-23")
     AccessToken.objects.create(mini_program=program, token="the-token-itself")
     Pace.objects.create(name=f"test {program.pk}")
@@ -80,6 +102,7 @@ def a_row_of_everything() -> dict[str, Any]:
     Bell.objects.create(name=f"deliver:{program.pk}", rung_at=now)
     DriverLease.objects.create(name=f"host:{program.pk}/0", until=now)
     a_callback(program, openid=person.openid)
+    keys.issue(program, name="Back end", scopes=["sessions"], by=None)
     audit(job.created_by, action="submit", subject=f"job {job.pk}", reach=1)
     return {"program": program, "template": template, "person": person, "job": job, "delivery": delivery}
 
@@ -92,6 +115,14 @@ def _deeds(delivery: Delivery) -> None:
     Conversion.objects.create(goal="bought", **about)
     Feedback.objects.create(kind=Feedback.Kind.USEFUL, **about)
     Visit.objects.create(subscriber=delivery.subscriber, page="pages/index", at=timezone.now())
+
+
+def _asking(scene: Scene, template: MessageTemplate, person: Subscriber) -> None:
+    now = timezone.now()
+    PromptReport.objects.create(subscriber=person, scene=scene, request_key="client:1", answered_at=now)
+    AskingTally.objects.create(scene=scene, template=template, day=now.date(), word="accept", times=3)
+    ExpectedDemand.objects.create(template=template, day=now.date(), messages=12.5, per_person=0.5)
+    Drift.objects.create(subscriber=person, template=template, units=1, at=now)
 
 
 def a_callback(program: Any, *, openid: str) -> CallbackEvent:

@@ -138,7 +138,7 @@ def test_a_snippet_is_copied_as_it_stands(page: Page, template: MessageTemplate,
     scene = Scene.objects.create(mini_program=template.mini_program, code="order-paid", name="Order paid")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(reverse("admin:subscriptions_scene_change", args=[scene.pk]))
-    button = page.locator('[data-copies="desk-snippet-page"]')
+    button = page.locator('[data-copy="desk-snippet-page"]')
     button.click()
     expect(button).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == snippets.of_scene(scene)[2].code

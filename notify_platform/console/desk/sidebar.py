@@ -46,6 +46,10 @@ _GROUPS: tuple[tuple[_StrPromise, tuple[Item, ...]], ...] = (
             Item("subscriptions.grant", _("Grants"), "confirmation_number"),
             Item("subscriptions.subscription", _("Standing subscriptions"), "notifications"),
             Item("subscriptions.answer", _("Answers"), "how_to_vote"),
+            Item("subscriptions.promptreport", _("Prompt reports"), "quiz"),
+            Item("subscriptions.askingtally", _("Tallies of scenes"), "bar_chart"),
+            Item("subscriptions.expecteddemand", _("Expected demand"), "trending_up"),
+            Item("subscriptions.drift", _("Drift"), "difference"),
         ),
     ),
     (
@@ -61,7 +65,9 @@ _GROUPS: tuple[tuple[_StrPromise, tuple[Item, ...]], ...] = (
     (
         _("Engineering"),
         (
+            Item("alerts.alert", _("Alerts"), "warning"),
             Item("templates_app.miniprogram", _("Mini-programs"), "apps"),
+            Item("api.apikey", _("API keys"), "vpn_key"),
             Item("callbacks.callbackevent", _("Callbacks"), "call_received"),
             Item("templates_app.accesstoken", _("Access tokens"), "key"),
             Item("delivery.pace", _("Paces"), "speed"),

@@ -1,23 +1,15 @@
 "use strict";
 
-// Buttons that copy a text of the page. Without this file they stay hidden, and the text can be marked by hand.
+// A button that copies the text of another element. Without a clipboard the button stays hidden: the text can be marked.
 (() => {
-  async function copy(source) {
-    try {
-      await navigator.clipboard.writeText(source.textContent);
-    } catch {
-      // No clipboard without https: mark the text and use the old way.
-      window.getSelection().selectAllChildren(source);
-      document.execCommand("copy");
-    }
-  }
-
-  for (const button of document.querySelectorAll("[data-copies]")) {
-    const source = document.getElementById(button.dataset.copies);
+  if (!navigator.clipboard) return;
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    const words = button.textContent;
     button.hidden = false;
     button.addEventListener("click", async () => {
-      await copy(source);
-      button.textContent = button.dataset.copied;
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+      button.textContent = button.dataset.done;
+      window.setTimeout(() => { button.textContent = words; }, 2000);
     });
   }
 })();
