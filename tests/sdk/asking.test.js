@@ -135,6 +135,27 @@ test("a plan that was under way while the person answered is not used", async (t
   assert.equal(again.data.reason, "no_plan");
 });
 
+test("an answer that another client has sent meanwhile is not waited for", async (t) => {
+  const { phone, notify } = await ready(t);
+  let release;
+  const hold = new Promise((resolve) => {
+    release = resolve;
+  });
+  phone.faults = [{ status: 200, data: TAKEN, hold }];
+  const first = phone.tap(() => notify.ask("order-paid"));
+  while (!phone.sent("authorizations").length) await new Promise(setImmediate);
+  await notify.prefetch("order-paid");
+  const second = phone.tap(() => notify.ask("order-paid"));
+  while (phone.popups.length < 2) await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  const [key] = [...phone.storage.keys()].filter((each) => each.endsWith("reports"));
+  phone.storage.set(key, JSON.stringify([]));
+  release();
+  assert.equal((await first).data.reported, true);
+  const { data } = await second;
+  assert.deepEqual([data.asked, data.reported], [true, false]);
+});
+
 test("when the main switch is off that is reported, and settings are offered", async (t) => {
   const { phone, notify } = await ready(t);
   phone.mainSwitch = false;

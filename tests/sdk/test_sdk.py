@@ -33,7 +33,7 @@ def test_every_suite_is_run() -> None:
 
 @pytest.mark.parametrize("suite", ALONE)
 def test_the_client_alone(node, suite):
-    assert passed(node("--test", "--test-reporter=tap", f"{suite}.test.js")) > 2
+    assert passed(node("--test-reporter=tap", f"{suite}.test.js")) > 2
 
 
 def test_the_client_and_its_example_keep_to_the_types_of_wechat_and_to_their_own(node):
@@ -51,18 +51,18 @@ def test_a_wrong_call_does_not_pass_the_types(node, tmp_path):
 @pytest.mark.xdist_group("processes")
 class TestOnARealPlatform:
     def test_reports_arrive_and_count_once(self, node, world):
-        assert passed(node("--test", "--test-reporter=tap", "reports.test.js", world=world)) > 2
+        assert passed(node("--test-reporter=tap", "reports.test.js", world=world)) > 2
         told = Answer.objects.filter(source=Source.CLIENT)
         assert told.count() == told.values("subscriber", "template", "request_key").distinct().count() > 0
         assert books.check() == []
 
     def test_sessions(self, node, world):
-        assert passed(node("--test", "--test-reporter=tap", "sessions.test.js", world=world)) > 2
+        assert passed(node("--test-reporter=tap", "sessions.test.js", world=world)) > 2
 
     def test_what_a_developer_copies_from_the_desk_brings_a_consent(self, node, world):
-        assert passed(node("--test", "--test-reporter=tap", "snippets.test.js", world=world)) == 2
+        assert passed(node("--test-reporter=tap", "snippets.test.js", world=world)) == 2
 
     def test_cards_and_launches_are_written_down_once(self, node, world):
-        assert passed(node("--test", "--test-reporter=tap", "visits.test.js", world=world)) > 2
+        assert passed(node("--test-reporter=tap", "visits.test.js", world=world)) > 2
         assert list(Open.objects.values_list("delivery", flat=True)) == [Delivery.objects.get().pk]
         assert sorted(Visit.objects.values_list("page", flat=True)) == ["", "pages/index/index", "pages/order/order"]

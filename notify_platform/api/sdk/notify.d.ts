@@ -15,8 +15,8 @@ export interface Options {
 
 export interface Problem {
   /**
-   * A word for programs: the server's (`invalid`, `unknown_scene`, `throttled` …) or the client's own: `offline`, `timeout`,
-   * `bad_answer`, `login_failed`, `settings_failed`, `not_available`, `too_old`, `bad_options`, `client_error`.
+   * A word for programs: the server's (`invalid`, `unknown_scene`, `throttled` …) or the client's own: `offline`,
+   * `timeout`, `bad_answer`, `login_failed`, `settings_failed`, `not_available`, `too_old`, `bad_options`, `client_error`.
    */
   code: string;
   /** A sentence for the developer, not for the person. */

@@ -271,7 +271,8 @@ Outbox.prototype.next = function () {
   var report = this.reports()[0];
   if (!report) {
     this.busy = false;
-    return;
+    // Whoever waits still: another client on this phone has the report in hand.
+    return this.giveUp(no("elsewhere", "Another client sends this report."));
   }
   var ago = Math.max(0, Date.now() - report.at);
   if (ago > OLDEST_REPORT_MS) return this.settle(report, no("too_old", "The report did not arrive within 7 days."));
