@@ -10,7 +10,7 @@ TEST_MANAGE := DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint pytest
+.PHONY: help demo test lint pytest javascript
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do \
@@ -31,6 +31,9 @@ lint: $(VENV)/.dev ## style, types, import order, migrations, Django's own check
 
 pytest: $(VENV)/.dev ## the tests alone; ARGS="tests/jobs -k approve" chooses some
 	@$(BIN)/pytest -n 2 --dist loadgroup -rs $(ARGS)
+
+javascript: ## the tools that test the JavaScript client, by npm; without them those tests are skipped
+	@npm ci --prefix tests/sdk --no-audit --no-fund --loglevel=error
 
 # --- the virtual environment: python first, then one stamp for each set of requirements ---------------------------------
 

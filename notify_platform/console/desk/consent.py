@@ -26,6 +26,7 @@ from notify_platform.console.desk.base import (
     ThemedInline,
     label,
 )
+from notify_platform.console.desk.snippets import WithSnippets
 from notify_platform.core.errors import Refused
 from notify_platform.jobs.models import SendJob
 from subscriptions.audience import selection
@@ -139,7 +140,7 @@ class AskedInline(ThemedInline):
 
 
 @admin.register(Scene)
-class SceneAdmin(DeskAdmin):
+class SceneAdmin(WithSnippets):
     """The moments at which consent is asked."""
 
     list_display = ("name", "code", "mini_program", "words", "is_active")
