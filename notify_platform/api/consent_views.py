@@ -24,7 +24,7 @@ from notify_platform.api.shapes import (
 from notify_platform.core.errors import Refused
 from subscriptions.grants.balances import balances
 from subscriptions.grants.reporting import report
-from subscriptions.models import Subscriber
+from subscriptions.models import Subscriber, Subscription
 from subscriptions.prompts import planner
 from templates_app.models import MessageTemplate, MiniProgram
 
@@ -111,7 +111,8 @@ class SubscriptionsView(PhoneView):
     )
     def get(self, request: Request) -> Response:
         """Every template the person ever agreed to or turned off, with what could be sent now."""
-        mine = MessageTemplate.objects.filter(subscriptions__subscriber=self.subscriber).order_by("title", "pk")
+        decided = Subscription.objects.filter(~Subscription.UNDECIDED, subscriber=self.subscriber)
+        mine = MessageTemplate.objects.filter(subscriptions__in=decided).order_by("title", "pk")
         return answer(SubscriptionsReply, {"subscriptions": balances(self.subscriber, templates=list(mine))})
 
 

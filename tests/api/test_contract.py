@@ -42,7 +42,12 @@ def test_it_is_openapi_3_1_and_names_every_address():
 
     assert text.startswith("openapi: 3.1.0\n")
     assert re.findall(r"^  (/\S+):$", text, re.MULTILINE) == [
-        f"/api/v1/{name}" for name in ("authorizations", "opens", "prompts", "sessions", "subscriptions", "visits")
+        f"/api/v1/{name}"
+        for name in (
+            *("authorizations", "consents", "conversions", "deliveries/{id}", "events"),
+            *("events/{app_id}/{event}/{event_id}", "feedback", "opens", "preferences", "profile", "prompts"),
+            *("sessions", "subscribers", "subscriptions", "visits", "wechat-settings"),
+        )
     ]
 
 

@@ -38,7 +38,7 @@ def test_every_address_has_a_scope_with_a_rate():
     scopes = {route.name: route.callback.view_class.throttle_scope for route in urls.version_1}
 
     assert [name for name, scope in scopes.items() if scope not in api_settings.DEFAULT_THROTTLE_RATES] == []
-    assert len(scopes) == 8
+    assert len(scopes) == 18
 
 
 def test_one_call_too_many_is_told_when_to_come_back(phone, rates, clock):
