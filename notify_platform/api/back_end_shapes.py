@@ -16,6 +16,7 @@ MOST_ROWS: Final = 1000
 EVENT: Final = r"\A[A-Za-z0-9][A-Za-z0-9_.:-]{0,59}\Z"
 EVENT_ID: Final = r"\A[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}\Z"
 IMPORT_ID: Final = r"\A[A-Za-z0-9_.-]{8,64}\Z"
+GRANTED_AT: Final = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?)?\Z"
 DELIVERY_STATES: Final = Delivery.State.values
 
 
@@ -110,11 +111,11 @@ class SubscribersReply(serializers.Serializer[Any]):
 class ConsentRow(serializers.Serializer[Any]):
     """What one person agreed to before."""
 
-    openid = Text(max_length=64)
+    openid = Matching(OPENID)
     template_id = Text(max_length=64)
     count = Whole(min_value=1, max_value=MAX_UNITS, required=False, help_text="Consents; left out: 1.")
-    granted_at = Text(
-        max_length=40,
+    granted_at = Matching(
+        GRANTED_AT,
         required=False,
         help_text="2026-11-20 or 2026-11-20 09:30, in the mini-program's time zone unless it says another; "
         "left out: now.",

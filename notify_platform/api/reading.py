@@ -124,9 +124,9 @@ class Lines(serializers.ListField):
     def __init__(self, **options: Any) -> None:
         super().__init__(child=Line(max_length=40), max_length=20, **options)
 
-    def to_internal_value(self, data: Any) -> list[str]:
-        """Leave out repetitions."""
-        return list(dict.fromkeys(super().to_internal_value(data)))
+    def run_validation(self, data: Any = serializers.empty) -> list[str]:
+        """Leave out repetitions, once the list as it came is found good."""
+        return list(dict.fromkeys(super().run_validation(data)))
 
 
 class Moment(serializers.DateTimeField):
