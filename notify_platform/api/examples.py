@@ -91,6 +91,7 @@ SESSIONS: Final = [
     ),
 ]
 PROMPTS: Final = [
+    OpenApiExample("A scene", value="order-paid", parameter_only=("scene", "query")),
     reply(
         "Something to ask",
         {
