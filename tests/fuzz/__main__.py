@@ -47,7 +47,7 @@ def main(command: str, *options: str) -> int:
                 environment = {**os.environ, **told(world), "PYTHONPATH": str(HERE)}
                 config = ["--config-file", str(HERE / "schemathesis.toml")]
                 location = f"{address}/api/v1/schema"
-                run = [command, *config, "run", location, "--checks", "all", *options]
+                run = [str(Path(command).absolute()), *config, "run", location, "--checks", "all", *options]
                 return subprocess.run(run, env=environment, cwd=folder, check=False).returncode
 
 
