@@ -46,11 +46,6 @@ def read(subscriber: Subscriber, *, prompt_id: str) -> Prompt:
     return Prompt(scene=scene, template_ids=list(content["ids"]), is_silent=content.get("silent", False))
 
 
-def scene_of(subscriber: Subscriber, *, prompt_id: str) -> Scene | None:
-    """Return the scene that asked, None when it is gone by now. Raises ``Refused`` for an id that is not ours."""
-    return read(subscriber, prompt_id=prompt_id).scene
-
-
 def _unknown() -> Refused:
     sentence = _("This prompt was not made for this mini-program.")
     return Refused(sentence, code="unknown_prompt", fields={"prompt_id": sentence})

@@ -32,9 +32,8 @@ class Balance:
 def balances(subscriber: Subscriber, *, templates: Sequence[MessageTemplate]) -> list[Balance]:
     """Return the balance of each template, in order: two queries."""
     ids = [template.pk for template in templates]
-    states = dict(
-        Subscription.objects.filter(subscriber=subscriber, template__in=ids).values_list("template_id", "state")
-    )
+    relations = Subscription.objects.filter(subscriber=subscriber, template__in=ids)
+    states = {relation.template_id: relation.standing for relation in relations}
     stock = {
         template_id: (available, expires_at)
         for template_id, available, expires_at in Grant.objects.filter(

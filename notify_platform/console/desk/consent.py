@@ -73,7 +73,9 @@ class SubscriptionAdmin(PersonLogAdmin):
 
     @admin.display(description=_("state"))
     def state_label(self, row: Subscription) -> SafeString:
-        """Return the state in its colour."""
+        """Return the state in its colour; a row that only notes a wish has none."""
+        if row.standing != row.state:
+            return label("idle", "—")
         return label(SUBSCRIPTION_TONES[Subscription.State(row.state)], row.get_state_display())
 
 
