@@ -33,6 +33,7 @@ TASKS = {
     "deliver": "notify_platform.delivery.tasks.deliver",
     "upkeep": "notify_platform.delivery.tasks.upkeep",
     "callbacks": "notify_platform.callbacks.tasks.handle",
+    "unmatched": "notify_platform.callbacks.tasks.process_unmatched",
     "pulse": "notify_platform.core.queue.answer_pulse",
 }
 

@@ -61,3 +61,9 @@ def note_main_switch(subscriber: Subscriber, *, on: bool, at: datetime) -> bool:
             return False
         subscriber.main_switch_off_at = off_at
         return True
+
+
+def blank_nicknames(mini_program: MiniProgram, *, openids: Collection[str]) -> int:
+    """These people took back, or changed, how they are called: we do not know it any more. Returns the count."""
+    called = Subscriber.objects.filter(mini_program=mini_program, openid__in=openids).exclude(nickname="")
+    return called.update(nickname="")

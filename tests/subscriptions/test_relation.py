@@ -197,3 +197,27 @@ def test_turning_off_many_people_takes_as_many_queries_as_one(template, django_a
             ledger.turn_off([TurnedOff(template.pk, pk, NOW) for pk in some])
 
     assert Subscription.objects.filter(state=OFF).count() == 60
+
+
+def test_each_person_and_template_has_a_moment_of_its_own(template, django_assert_num_queries):
+    other = factories.a_template(template.mini_program)
+    early, late = factories.subscribers(template.mini_program, count=2)
+    for each in (template, other):
+        factories.grants(each, to=[early, late], age=timedelta(hours=1))
+    before, after = timezone.now() - timedelta(hours=2), timezone.now()
+
+    with django_assert_num_queries(8):
+        revoked = ledger.turn_off([TurnedOff(template.pk, early.pk, before), TurnedOff(other.pk, late.pk, after)])
+
+    held = Grant.objects.filter(state=Grant.State.AVAILABLE).values_list("template_id", "subscriber_id")
+    assert revoked == 1
+    assert sorted(held) == sorted([(template.pk, early.pk), (template.pk, late.pk), (other.pk, early.pk)])
+    turned_off = Subscription.objects.filter(turned_off_at__isnull=False)
+    assert sorted(turned_off.values_list("template_id", "subscriber_id", "turned_off_at", "state")) == sorted(
+        [(template.pk, early.pk, before, ON), (other.pk, late.pk, after, OFF)]
+    )
+
+
+def test_turning_off_nothing_asks_the_database_nothing(db, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert ledger.turn_off([]) == 0
