@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
+from typing import Final
 
-from django.db.models import Prefetch
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
@@ -27,7 +27,13 @@ from subscriptions.grants.balances import balances
 from subscriptions.models import Subscriber
 from subscriptions.prompts import planner
 from subscriptions.prompts.reporting import report
-from templates_app.models import MessageTemplate, MiniProgram
+from templates_app.models import MessageTemplate
+
+# Of a template and of its mini-program, whose secrets need not be opened for a report.
+WHAT_THE_BOOKS_ASK: Final = (
+    *("mini_program", "wechat_id", "title", "kind", "state", "validity_days"),
+    *("mini_program__client_unconfirmed_limit", "mini_program__reject_revokes"),
+)
 
 
 class PromptsView(PhoneView):
@@ -119,10 +125,8 @@ class SubscriptionsView(PhoneView):
 
 def _templates(subscriber: Subscriber, *, wechat_ids: Collection[str]) -> list[MessageTemplate]:
     """Return the templates in the order given. Raises ``Refused`` naming the ids the mini-program does not have."""
-    # The books ask each template for its mini-program's limit; its secrets need not be opened for that.
-    limits = Prefetch("mini_program", MiniProgram.objects.only("client_unconfirmed_limit", "reject_revokes"))
-    mine = MessageTemplate.objects.filter(mini_program_id=subscriber.mini_program_id)
-    rows = mine.filter(wechat_id__in=wechat_ids).prefetch_related(limits)
+    mine = MessageTemplate.objects.filter(mini_program_id=subscriber.mini_program_id, wechat_id__in=wechat_ids)
+    rows = mine.select_related("mini_program").only(*WHAT_THE_BOOKS_ASK)
     known = {template.wechat_id: template for template in rows}
     unknown = [wechat_id for wechat_id in wechat_ids if wechat_id not in known]
     if unknown:

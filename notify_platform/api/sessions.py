@@ -53,10 +53,10 @@ def check(token: str) -> Subscriber:
         raise Refused(_("The session has expired: sign in again."), code="session_expired") from error
     except signing.BadSignature as error:
         raise Refused(_("This is no session of ours: sign in again."), code="session_unknown") from error
-    subscriber = Subscriber.objects.filter(pk=pk, session_version=version).first()
-    if subscriber is None:
-        raise Refused(_("The session was ended: sign in again."), code="session_revoked")
-    return subscriber
+    try:
+        return Subscriber.objects.get(pk=pk, session_version=version)
+    except Subscriber.DoesNotExist as error:
+        raise Refused(_("The session was ended: sign in again."), code="session_revoked") from error
 
 
 def public_id(subscriber_id: int) -> str:
