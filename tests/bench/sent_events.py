@@ -40,7 +40,6 @@ STORE_DOORS: Mapping[str, Sequence[str]] = {
 SETTLE_DOORS: Mapping[str, Sequence[str]] = {
     "the inbox": ["notify_platform.callbacks.inbox.handle_due"],
     "opening the mini-program's secrets": ["notify_platform.core.encrypted.EncryptedTextField.from_db_value"],
-    "reading the items": ["notify_platform.callbacks.inbox._sent_events"],
     "matching events and messages": ["notify_platform.delivery.reports.settle_events"],
     "set-based writes": ["notify_platform.delivery.reports.update_from_values"],
     **DATABASE_DOORS,
