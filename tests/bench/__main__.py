@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import django
@@ -39,9 +40,9 @@ def main() -> int:
                 continue
             sys.stdout.write(report.tell(name, vendor=vendor, raw=raw) + "\n")
             sys.stdout.flush()
-            if wanted.scale == "full":
-                report.keep(name, vendor=vendor, raw=raw)
-    report.rewrite()
+            report.keep(name, vendor=vendor, raw=raw, folder=wanted.out or report.FOLDER)
+    if wanted.out is None:
+        report.rewrite()
     return int(failed > 0)
 
 
@@ -50,7 +51,10 @@ def _arguments(names: list[str]) -> argparse.Namespace:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one or more of {', '.join(names)}; all by default")
     parser.add_argument("--on", action="append", choices=databases.VENDORS, help="only this database")
     parser.add_argument("--scale", choices=["full", "tiny"], default="full", help="tiny only shows that it runs")
+    parser.add_argument("--out", type=Path, help="a folder for the raw figures; the document stays as it is then")
     wanted = parser.parse_args()
+    if wanted.scale == "tiny" and wanted.out is None:
+        parser.error("tiny figures mean nothing: say --out FOLDER")
     if unknown := sorted(set(wanted.rows) - set(names)):
         parser.error(f"no such row: {', '.join(unknown)}")
     return wanted
