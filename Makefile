@@ -10,7 +10,7 @@ TEST_MANAGE := DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint pytest
+.PHONY: help demo test lint pytest bench
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do \
@@ -31,6 +31,9 @@ lint: $(VENV)/.dev ## style, types, import order, migrations, Django's own check
 
 pytest: $(VENV)/.dev ## the tests alone; ARGS="tests/jobs -k approve" chooses some
 	@$(BIN)/pytest -n 2 --dist loadgroup -rs $(ARGS)
+
+bench: $(VENV)/.dev ## measures; docs/benchmarks.md is written anew; ARGS="intake --on sqlite" chooses
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 # --- the virtual environment: python first, then one stamp for each set of requirements ---------------------------------
 
