@@ -161,6 +161,12 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
+# --- what people leave behind --------------------------------------------------------------------------------------
+
+# Rooms above delivery that keep something of a person, by dotted name: imports only go down (ADR 11).
+FORGETTING = ["notify_platform.callbacks.keeping.forget"]
+PRUNABLE_PUSHES = "notify_platform.callbacks.keeping.prunable"
+
 # --- background work -----------------------------------------------------------------------------------------------
 
 # A task is a doorbell: short, idempotent, carrying ids. `retry` counts from the moment a task is fetched, so it has to

@@ -73,6 +73,8 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "templates_app.view_accesstoken",
         # Shows whole openids.
         "subscriptions.change_subscriber",
+        # Forgets a person.
+        "subscriptions.delete_subscriber",
         "delivery.view_pace",
         # Issues a key, and revokes one.
         "api.add_apikey",

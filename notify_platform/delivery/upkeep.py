@@ -15,7 +15,7 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from notify_platform.core.errors import Refused
-from notify_platform.delivery import claims, fanout, settlement
+from notify_platform.delivery import claims, fanout, retention, settlement
 from notify_platform.delivery.models import Delivery
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
@@ -35,7 +35,7 @@ def tick() -> bool:
     closed = [settlement.close_unknown(mini_program) for mini_program in MiniProgram.objects.all()]
     kept = [_fan_out(), _cancel(), _close_cancelled(), _finish()]
     consent = [ledger.apply_validity(), ledger.lapse()]
-    return any([jobs.start_due(), released, lost, *closed, *consent, *kept])
+    return any([jobs.start_due(), released, lost, *closed, *consent, *kept, retention.tidy()])
 
 
 def _fan_out() -> int:
@@ -92,7 +92,8 @@ def due() -> Q:
     unknown = Delivery.objects.filter(state=Delivery.State.UNKNOWN, settled_at__isnull=True)
     expired = Grant.objects.filter(state=Grant.State.AVAILABLE, expires_at__lte=Now())
     moving = SendJob.objects.filter(started | clearing)
-    return Q(Exists(moving)) | Exists(lapsed) | Exists(unknown) | Exists(expired) | Exists(ledger.revalued())
+    sending = Q(Exists(moving)) | Exists(lapsed) | Exists(unknown)
+    return sending | Exists(expired) | Exists(ledger.revalued()) | retention.due()
 
 
 def mini_programs_with_work() -> list[MiniProgram]:

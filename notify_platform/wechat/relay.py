@@ -32,13 +32,15 @@ def pass_on(url: str, *, query: str, body: bytes, content_type: str) -> Reply:
 
     Raises ``NotPassedOn``. Must not be called inside a transaction.
     """
-    address = urlsplit(url)
-    whole = address._replace(query="&".join(filter(None, [address.query, query])), fragment="").geturl()
     headers = {"Content-Type": content_type, MARK: "notify_platform"}
     try:
+        address = urlsplit(url)
+        whole = address._replace(query="&".join(filter(None, [address.query, query])), fragment="").geturl()
         answer = _transport(_origin(address)).exchange(method="POST", url=whole, params={}, body=body, headers=headers)
     except TransportFailure as failure:
         raise NotPassedOn(str(failure)) from None
+    except ValueError:
+        raise NotPassedOn("the address is none") from None
     if answer.status not in range(HTTPStatus.OK, 600) or len(answer.body) > MAX_ANSWER_BYTES:
         raise NotPassedOn(f"a strange answer: status {answer.status}, {len(answer.body)} bytes")
     return answer

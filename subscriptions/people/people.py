@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
@@ -9,8 +10,13 @@ from django.db import transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce, Now
 
+from notify_platform.core.bulk import update_from_values
 from subscriptions.people.models import Subscriber, Visit
 from templates_app.models import MiniProgram
+
+# A colon stands in no openid: nobody can sign in by a placeholder, or be sent to.
+FORGOTTEN = "forgotten:"
+PLACEHOLDER_BYTES = 24
 
 
 def known(mini_program: MiniProgram, *, openids: Collection[str]) -> dict[str, int]:
@@ -68,3 +74,23 @@ def blank_nicknames(mini_program: MiniProgram, *, openids: Collection[str]) -> i
     """These people took back, or changed, how they are called: we do not know it any more. Returns the count."""
     called = Subscriber.objects.filter(mini_program=mini_program, openid__in=openids).exclude(nickname="")
     return called.update(nickname="")
+
+
+def forget(subscriber_ids: Collection[int]) -> int:
+    """Empty the records of these people for ever: a shell with a meaningless openid stays, so that sums stay right.
+
+    Their sessions end. Returns how many were not shells before. Part of ``delivery.forgetting``, which does the rest.
+    """
+    placeholders = [(pk, f"{FORGOTTEN}{secrets.token_urlsafe(PLACEHOLDER_BYTES)}") for pk in subscriber_ids]
+    emptied = update_from_values(Subscriber, columns=["openid"], rows=placeholders, only_if="t.forgotten_at IS NULL")
+    never = ("last_visit_at", "main_switch_off_at", "main_switch_seen_at", "paused_until", "quiet_from", "quiet_until")
+    Subscriber.objects.filter(pk__in=emptied).update(
+        **dict.fromkeys(("nickname", "region", "city", "time_zone"), ""),
+        **dict.fromkeys(never, None),
+        tags=[],
+        interests=[],
+        session_version=F("session_version") + 1,
+        forgotten_at=Now(),
+    )
+    Visit.objects.filter(subscriber__in=subscriber_ids).exclude(page="").update(page="")
+    return len(emptied)

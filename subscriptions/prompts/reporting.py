@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from django.db import transaction
 
 from subscriptions.grants import ledger
+from subscriptions.grants.forgetting import nameless
 from subscriptions.grants.models import Source
 from subscriptions.grants.pairing import BAN, REJECT, NewAnswer, agrees
 from subscriptions.people import people
@@ -90,3 +91,8 @@ def _wonder(words: Iterable[str]) -> None:
     for word in sorted(set(words) - KNOWN_WORDS):
         if not agrees(word):
             logger.warning("WeChat's popup brought an unknown word: %s", word)
+
+
+def forget(subscriber_ids: Collection[int]) -> int:
+    """Take the phone's own words for the request out of these people's reports; that there was one stays."""
+    return PromptReport.objects.filter(subscriber__in=subscriber_ids).update(request_key=nameless())

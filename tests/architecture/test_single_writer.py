@@ -44,9 +44,10 @@ class Owned:
         return f"{self.model}.{self.field}"
 
 
+CONSENT_BOOKS = frozenset(f"subscriptions/grants/{name}.py" for name in ("ledger", "forgetting"))
 OWNED = [
-    Owned("subscriptions.Grant", "state", frozenset({"subscriptions/grants/ledger.py"})),
-    Owned("subscriptions.Subscription", "state", frozenset({"subscriptions/grants/ledger.py"})),
+    Owned("subscriptions.Grant", "state", CONSENT_BOOKS),
+    Owned("subscriptions.Subscription", "state", CONSENT_BOOKS),
     Owned("templates_app.MessageTemplate", "state", frozenset({"templates_app/catalog.py"})),
     Owned("templates_app.AccessToken", "*", frozenset({"notify_platform/wechat/tokens.py"})),
     Owned("jobs.SendJob", "state", frozenset({"notify_platform/jobs/jobs.py"})),
@@ -59,7 +60,11 @@ OWNED = [
     Owned("subscriptions.PromptReport", "*", frozenset({"subscriptions/prompts/reporting.py"})),
     Owned("templates_app.MiniProgram", "banned_at", frozenset({"notify_platform/jobs/bans.py"})),
     Owned("alerts.Alert", "*", frozenset({"notify_platform/alerts/alerts.py"})),
-    Owned("callbacks.CallbackEvent", "*", frozenset({"notify_platform/callbacks/inbox.py"})),
+    Owned(
+        "callbacks.CallbackEvent",
+        "*",
+        frozenset(f"notify_platform/callbacks/{name}.py" for name in ("inbox", "keeping")),
+    ),
 ]
 # One form writes a draft, with the columns a person may write; the simulator has no models.
 SAVING = {"notify_platform/console/desk/composing.py"}

@@ -111,7 +111,9 @@ def test_a_receiver_that_gives_no_answer_is_asked_once_and_not_named(serving: Se
     assert "127.0.0.1" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1/x", "file:///etc/hostname", "gopher://127.0.0.1:9/x", "//x", ""])
+@pytest.mark.parametrize(
+    "url", ["ftp://127.0.0.1/x", "file:///etc/hostname", "gopher://127.0.0.1:9/x", "//x", "", "http://[x"]
+)
 def test_only_http_is_spoken(url: str) -> None:
     with pytest.raises(NotPassedOn):
         pass_on(url)

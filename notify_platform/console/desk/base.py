@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from notify_platform.core.models import audit
@@ -226,6 +227,8 @@ def ids_of(openid: str) -> list[int]:
 
 def called(subscriber: Subscriber) -> str:
     """Return how a person is called in a list: nickname and the two ends of the openid."""
+    if subscriber.forgotten_at:
+        return gettext("forgotten person %(number)d") % {"number": subscriber.pk}
     return f"{subscriber.nickname} · {subscriber.masked_openid}" if subscriber.nickname else subscriber.masked_openid
 
 

@@ -15,7 +15,6 @@ from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console.desk.base import (
     SECRETS_OF_MINI_PROGRAM,
-    LogAdmin,
     OfMiniProgram,
     PersonLogAdmin,
     called,
@@ -23,11 +22,12 @@ from notify_platform.console.desk.base import (
     label,
 )
 from notify_platform.console.desk.consent import in_stock
+from notify_platform.console.desk.privacy import PrivacyPages, link_to_privacy, may_see_privacy
 from subscriptions.models import Subscriber, Visit
 
 
 @admin.register(Subscriber)
-class SubscriberAdmin(LogAdmin):
+class SubscriberAdmin(PrivacyPages):
     """One person of one mini-program: who it is, what may reach them, and what they hold."""
 
     has_names = True
@@ -42,8 +42,9 @@ class SubscriberAdmin(LogAdmin):
         """Show the whole openid to those who may change a subscriber, its two ends to the others."""
         may_see = request.user.has_perm("subscriptions.change_subscriber")
         openid = "openid" if may_see else "masked_openid"
+        more = ("privacy",) if may_see_privacy(request) else ()
         return (
-            (None, {"fields": (("nickname", "mini_program"), openid, "reachability", "stock", "links")}),
+            (None, {"fields": (("nickname", "mini_program"), openid, "reachability", "stock", "links", *more)}),
             (
                 _("Wishes"),
                 {"fields": (("quiet_from", "quiet_until"), ("paused_until", "main_switch_off_at"), "interest_words")},
@@ -75,6 +76,8 @@ class SubscriberAdmin(LogAdmin):
     @admin.display(description=_("can be reached"))
     def reachability(self, row: Subscriber) -> SafeString:
         """Return whether a card could reach this person at all."""
+        if row.forgotten_at:
+            return label("idle", gettext("forgotten"))
         if row.invalid_at:
             return label("bad", gettext("unknown to WeChat"))
         if row.main_switch_off_at:
@@ -106,6 +109,11 @@ class SubscriberAdmin(LogAdmin):
             '<a class="desk-link" href="{}?subscriber__exact={}">{}</a>',
             ((reverse(page), row.pk, text) for page, text in pages),
         )
+
+    @admin.display(description=_("personal data"))
+    def privacy(self, row: Subscriber) -> SafeString:
+        """Return the button to the person's own data."""
+        return link_to_privacy(row)
 
     @admin.display(description=_("tags"))
     def tag_words(self, row: Subscriber) -> str:

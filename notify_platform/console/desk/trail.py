@@ -34,6 +34,9 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "lift_ban": _("lifted the ban"),
     "issue_key": _("issued it"),
     "revoke_key": _("revoked it"),
+    "forget": _("forgot the person"),
+    "export": _("exported the person's data"),
+    "prune": _("deleted what was too old"),
 }
 SHOWN = 20
 
