@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -160,8 +160,8 @@ def medians(raw: Raw, side: str) -> dict[str, float]:
 
 def share(raw: Raw, name: str) -> float:
     """The median, over the rounds, of platform ÷ bare of the same round."""
-    pairs: Iterable[tuple[Any, Any]] = zip(raw["rounds"]["platform"], raw["rounds"]["bare"], strict=True)
-    return median(ours[name] / theirs[name] for ours, theirs in pairs)
+    ours, theirs = ([float(one[name]) for one in raw["rounds"][side]] for side in PATHS)
+    return median(mine / other for mine, other in zip(ours, theirs, strict=True))
 
 
 def goals(raw: Raw) -> list[Goal]:

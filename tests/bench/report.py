@@ -50,9 +50,10 @@ def rewrite() -> None:
     text = DOCUMENT.read_text()
     for name, row in ROWS.items():
         raws = {vendor: json.loads(path.read_text()) for vendor in VENDORS if (path := _file(name, vendor)).exists()}
-        block = re.compile(rf"(<!-- figures of {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        before, after = f"<!-- figures of {name} -->\n", "\n<!-- end -->"
+        head, _mark, rest = text.partition(before)
         tables = "\n\n".join(_block(row, raws)) if raws else "Not measured yet."
-        text = block.sub(lambda found, tables=tables: f"{found[1]}\n{tables}\n\n{found[2]}", text)
+        text = f"{head}{before}\n{tables}\n{after}{rest.partition(after)[2]}"
     DOCUMENT.write_text(text)
 
 

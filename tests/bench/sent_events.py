@@ -104,7 +104,7 @@ def _one_round(requests: Sequence[Request], *, server: servers.Server) -> dict[s
 
 def _settle() -> list[dict[str, float]]:
     """Handle what is due; milliseconds for each event, batch by batch."""
-    batches = []
+    batches: list[dict[str, float]] = []
     while True:
         wall, cpu = time.perf_counter(), time.process_time()
         handled = inbox.handle_due()

@@ -7,7 +7,7 @@ waiting inside a commit, and a tracing one would make the small functions look e
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -52,7 +52,7 @@ class Stopwatches:
     """Seconds by layer."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self._clock = clock
         self._layers = [OUTSIDE]
         self._since = clock()
@@ -75,7 +75,8 @@ class Stopwatches:
 
     def per_call_ms(self, calls: int) -> dict[str, float]:
         """Milliseconds of one call in each layer, the dearest first; what was outside is left out."""
-        layers = [(layer, seconds) for layer, seconds in self.seconds.most_common() if layer != OUTSIDE]
+        layers = [(layer, seconds) for layer, seconds in self.seconds.items() if layer != OUTSIDE]
+        layers.sort(key=lambda each: -each[1])
         return {layer: round(seconds / calls * 1000, 4) for layer, seconds in layers}
 
 
