@@ -11,7 +11,7 @@ TEST_MANAGE := DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint pytest javascript fuzz
+.PHONY: help demo test lint pytest javascript fuzz bench
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do \
@@ -38,6 +38,9 @@ javascript: ## the tools that test the JavaScript client, by npm; without them t
 
 fuzz: $(VENV)/.dev $(FUZZ)/.done ## the API against its own contract, two minutes of it; ARGS="--seed 7" takes other requests
 	@$(BIN)/python -m tests.fuzz $(FUZZ)/bin/schemathesis $(ARGS)
+
+bench: $(VENV)/.dev ## measures; docs/benchmarks.md is written anew; ARGS="intake --on sqlite" chooses
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 # --- the virtual environment: python first, then one stamp for each set of requirements ---------------------------------
 

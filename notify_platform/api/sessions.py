@@ -13,6 +13,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from notify_platform.core.errors import Refused
+from notify_platform.core.prepared import Prepared
 from subscriptions.models import Subscriber
 from subscriptions.people import people
 from templates_app.models import MiniProgram
@@ -21,6 +22,7 @@ LIFETIME: Final = timedelta(days=7)
 SALT: Final = "notify_platform.api.session"
 _ID_SALT: Final = "notify_platform.api.subscriber"
 _ID_BYTES: Final = 16
+_PERSON: Final = Prepared(lambda pk, version: Subscriber.objects.filter(pk=pk, session_version=version))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,10 @@ def check(token: str) -> Subscriber:
         raise Refused(_("The session has expired: sign in again."), code="session_expired") from error
     except signing.BadSignature as error:
         raise Refused(_("This is no session of ours: sign in again."), code="session_unknown") from error
-    subscriber = Subscriber.objects.filter(pk=pk, session_version=version).first()
-    if subscriber is None:
+    found = _PERSON.objects(pk=pk, version=version)
+    if not found:
         raise Refused(_("The session was ended: sign in again."), code="session_revoked")
-    return subscriber
+    return found[0]
 
 
 def public_id(subscriber_id: int) -> str:

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from django.db.models import Count, Min
 
+from notify_platform.core.prepared import Prepared
 from subscriptions.grants import ledger
 from subscriptions.grants.models import Grant, Subscription
 from subscriptions.people.models import Subscriber
 from templates_app.models import MessageTemplate
+
+# Every report of a phone is answered with these.
+_RELATIONS: Final = Prepared(
+    lambda person, templates: Subscription.objects.filter(subscriber=person, template__in=templates)
+)
+_STOCK: Final = Prepared(
+    lambda person, templates: (
+        Grant.objects.filter(ledger.unexpired(), subscriber=person, template__in=templates, state=Grant.State.AVAILABLE)
+        .values_list("template_id")
+        .annotate(available=Count("pk"), expires_at=Min("expires_at"))
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +46,11 @@ class Balance:
 def balances(subscriber: Subscriber, *, templates: Sequence[MessageTemplate]) -> list[Balance]:
     """Return the balance of each template, in order: two queries."""
     ids = [template.pk for template in templates]
-    relations = Subscription.objects.filter(subscriber=subscriber, template__in=ids)
+    relations = _RELATIONS.objects(person=subscriber.pk, templates=ids)
     states = {relation.template_id: relation.standing for relation in relations}
     stock = {
         template_id: (available, expires_at)
-        for template_id, available, expires_at in Grant.objects.filter(
-            ledger.unexpired(), subscriber=subscriber, template__in=ids, state=Grant.State.AVAILABLE
-        )
-        .values_list("template_id")
-        .annotate(available=Count("pk"), expires_at=Min("expires_at"))
+        for template_id, available, expires_at in _STOCK.rows(person=subscriber.pk, templates=ids)
     }
     return [
         Balance(template, _state(subscriber, template, states=states), *stock.get(template.pk, (0, None)))

@@ -8,8 +8,8 @@ from datetime import datetime, time, timedelta
 from typing import Any, Final, NamedTuple, Required, TypedDict
 
 from django.db import transaction
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -94,18 +94,19 @@ def mark_unreachable(subscriber_ids: Collection[int]) -> int:
 def note_main_switch(subscriber: Subscriber, *, on: bool, at: datetime) -> bool:
     """Note that the person had all messages of the mini-program on or off in WeChat at ``at``; True when that is news.
 
-    Consents are kept while it is off, and not used. What was so before we last looked is no news.
+    Consents are kept while it is off, and not used. What was so before we last looked is no news, nor what
+    ``subscriber`` says already.
     """
-    person = Subscriber.objects.filter(pk=subscriber.pk)
-    older = Q(main_switch_seen_at__isnull=True) | Q(main_switch_seen_at__lte=at)
-    with transaction.atomic():
-        if not person.filter(older).update(main_switch_seen_at=at):
-            return False
-        off_at = None if on else at
-        if not person.filter(main_switch_off_at__isnull=not on).update(main_switch_off_at=off_at):
-            return False
-        subscriber.main_switch_off_at = off_at
-        return True
+    news = Subscriber.objects.filter(
+        Q(main_switch_seen_at__isnull=True) | Q(main_switch_seen_at__lte=at), pk=subscriber.pk
+    )
+    was_on = subscriber.main_switch_off_at is None
+    # Every popup that is shown says "on", and nearly everybody's is: one statement has to do.
+    off_at = None if on else Coalesce("main_switch_off_at", Value(at))
+    if not news.update(main_switch_seen_at=at, main_switch_off_at=off_at) or was_on == on:
+        return False
+    subscriber.main_switch_off_at = None if on else at
+    return True
 
 
 def blank_nicknames(mini_program: MiniProgram, *, openids: Collection[str]) -> int:

@@ -164,7 +164,7 @@ def test_the_same_again_writes_nothing(phone, person, template):
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_written(phone, person, template, body, fields):
-    people.note_main_switch(person, on=False)
+    people.note_main_switch(person, on=False, at=timezone.now())
 
     answer = phone.put("wechat-settings", body)
 

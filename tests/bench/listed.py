@@ -1,0 +1,13 @@
+"""The rows there are. Needs Django to be set up."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.bench import intake, sent_events
+from tests.bench.rows import Row
+
+ROWS: Final[dict[str, Row]] = {
+    "intake": Row("authorizations intake", intake.measure, intake.goals, intake.table, intake.profiles),
+    "sent-events": Row("sent events", sent_events.measure, sent_events.goals, sent_events.table, sent_events.profiles),
+}
