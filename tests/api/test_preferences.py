@@ -12,6 +12,7 @@ from notify_platform.delivery import claims
 from notify_platform.delivery.claims import Wordings
 from notify_platform.delivery.models import Delivery
 from subscriptions.grants import ledger
+from subscriptions.grants.ledger import TurnedOff
 from subscriptions.models import Subscriber, Subscription
 from templates_app.models import MessageTemplate
 from tests import factories
@@ -43,7 +44,7 @@ def test_every_template_the_person_had_to_do_with_is_listed_by_title(phone, pers
     never = factories.a_template(mini_program, title="C")
     factories.a_template(mini_program, title="D")
     factories.grants(on, to=[person])
-    ledger.turn_off(template=off, subscriber_ids=[person.pk], at=timezone.now())
+    ledger.turn_off([TurnedOff(off.pk, person.pk, timezone.now())])
 
     answer = phone.patch("preferences", {"muted": [never.wechat_id, on.wechat_id]})
 

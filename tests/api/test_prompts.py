@@ -50,7 +50,7 @@ def test_the_phone_learns_what_to_ask_and_in_which_words(phone, person, bound, s
         "silent_top_up": False,
         "reasons": [],
     }
-    assert prompt_ids.scene_of(person, prompt_id=answer.json()["prompt_id"]) == scene
+    assert prompt_ids.read(person, prompt_id=answer.json()["prompt_id"]).scene == scene
 
 
 def test_the_prompt_id_names_the_scene_and_what_was_asked(phone, bound, scene):

@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from subscriptions.grants import ledger
+from subscriptions.grants.ledger import TurnedOff
 from subscriptions.models import Answer, Grant, Subscriber, Subscription
 from subscriptions.people import people
 from subscriptions.prompts import planner
@@ -132,7 +133,7 @@ def test_the_first_yes_turns_a_noted_subscription_on(phone, person, template):
 
 
 def test_what_the_person_decided_stays(phone, person, template):
-    ledger.turn_off(template=template, subscriber_ids=[person.pk], at=timezone.now())
+    ledger.turn_off([TurnedOff(template.pk, person.pk, timezone.now())])
 
     phone.put("wechat-settings", {"mainSwitch": True, "itemSettings": {template.wechat_id: "accept"}})
 
