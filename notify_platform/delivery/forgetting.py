@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 from notify_platform.core.models import audit, strike_from_audit
 from notify_platform.delivery import claims
 from notify_platform.delivery.models import Conversion, Delivery, Feedback
+from notify_platform.jobs import events
 from notify_platform.jobs.models import Event
 from subscriptions.grants import forgetting as consents
 from subscriptions.models import AudienceMember
@@ -65,7 +66,7 @@ def _empty_what_they_did(subscriber_ids: Sequence[int]) -> None:
     """Take out of each row what may name or describe the person; that there was one, and when, stays."""
     AudienceMember.objects.filter(subscriber__in=subscriber_ids).delete()
     reporting.forget(subscriber_ids)
-    Event.objects.filter(subscriber__in=subscriber_ids).update(data={}, subject="")
+    events.empty(Event.objects.filter(subscriber__in=subscriber_ids))
     Delivery.objects.filter(subscriber__in=subscriber_ids).exclude(error_detail="").update(error_detail="")
     Conversion.objects.filter(subscriber__in=subscriber_ids).update(request_key="")
     Feedback.objects.filter(subscriber__in=subscriber_ids).update(text="")

@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from notify_platform.core.clock import database_now
 from notify_platform.core.models import AuditEvent, audit
 from notify_platform.delivery.models import Delivery, Skip
-from notify_platform.jobs import jobs
+from notify_platform.jobs import events, jobs
 from notify_platform.jobs.models import Event, SendJob
 from subscriptions.models import PromptReport, Visit
 
@@ -91,7 +91,7 @@ def _events(before: datetime) -> QuerySet[Event]:
 
 def _empty_events(before: datetime) -> int:
     batch = list(_events(before).order_by("received_at").values_list("pk", flat=True)[:BATCH])
-    return Event.objects.filter(pk__in=batch, emptied_at__isnull=True).update(data={}, subject="", emptied_at=Now())
+    return events.empty(Event.objects.filter(pk__in=batch))
 
 
 RULES = (

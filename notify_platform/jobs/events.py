@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -72,3 +73,8 @@ def undo(mini_program: MiniProgram, *, event: str, event_id: str) -> bool:
 
 def _key(mini_program: MiniProgram, event: str, event_id: str) -> dict[str, Any]:
     return {"mini_program": mini_program, "event": event, "event_id": event_id}
+
+
+def empty(events: QuerySet[Event]) -> int:
+    """Delete what was reported under these keys; the keys stay, so that nothing is taken for new. Returns how many."""
+    return events.filter(emptied_at__isnull=True).update(data={}, subject="", emptied_at=Now())
