@@ -91,7 +91,9 @@ class PromptReport(models.Model):
 class AskingTally(models.Model):
     """How often a word was said in a scene on a day: WeChat's own ("accept", "reject" …), "planned", or a failure code.
 
-    Written from above (``insights``), one day at a time; a failure code concerns no single template.
+    Answers given without a popup are "silent_accept" and "silent_reject": they say nothing of a popup's chances.
+    "held:…" are the planner's reasons to ask nothing, and "sampled" of how many people: of that day's last sample.
+    Written from above (``insights.asking``), one day at a time; a failure code concerns no single template.
     """
 
     scene = models.ForeignKey(Scene, on_delete=models.CASCADE, related_name="tallies", verbose_name=_("scene"))
@@ -104,7 +106,7 @@ class AskingTally(models.Model):
         verbose_name=_("template"),
     )
     day = models.DateField(_("day"))
-    word = models.CharField(_("word"), max_length=24)
+    word = models.CharField(_("word"), max_length=40)
     times = models.PositiveBigIntegerField(_("times"))
 
     class Meta:
@@ -126,7 +128,10 @@ class AskingTally(models.Model):
 
 
 class ExpectedDemand(models.Model):
-    """How many messages of a template we expect to want to send on a day; written from above (``insights``)."""
+    """How many messages of a template we expect to want to send on a day; written from above (``insights.demand``).
+
+    Of today, what is still to come. A day that is over keeps what was expected, beside what was ``wanted``.
+    """
 
     template = models.ForeignKey(
         MessageTemplate, on_delete=models.CASCADE, related_name="expected_demand", verbose_name=_("template")
@@ -134,6 +139,9 @@ class ExpectedDemand(models.Model):
     day = models.DateField(_("day"))
     messages = models.FloatField(_("messages"))
     per_person = models.FloatField(_("messages per active person"))
+    wanted = models.PositiveBigIntegerField(
+        _("really wanted"), null=True, blank=True, help_text=_("Counted when the day is over.")
+    )
 
     class Meta:
         verbose_name = _("expected demand")
