@@ -12,7 +12,6 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
@@ -49,29 +48,38 @@ def expect_all() -> None:
 def expect(mini_program: MiniProgram) -> None:
     """Count the days that are over, and write down what the next 14 will want."""
     now = timezone.now()
-    zone = ZoneInfo(mini_program.time_zone)
-    today = days.day_of(now, zone=zone)
-    templates = list(MessageTemplate.objects.filter(mini_program=mini_program, kind__in=MessageTemplate.SENDABLE_KINDS))
+    today = days.day_of(now, zone=ZoneInfo(mini_program.time_zone))
+    templates = MessageTemplate.objects.filter(mini_program=mini_program, kind__in=MessageTemplate.SENDABLE_KINDS)
     _count_what_is_over(mini_program, templates=templates, today=today)
+    expected = _expected(mini_program, templates=templates, today=today, now=now)
+    active = max(_active_people(mini_program, now=now), 1)
+    rows = [
+        ExpectedDemand(template_id=template_id, day=day, messages=messages, per_person=messages / active)
+        for (template_id, day), messages in expected.items()
+    ]
+    ExpectedDemand.objects.filter(template__mini_program=mini_program, day__lt=today - KEPT).delete()
+    _write(rows, fields=["messages", "per_person"])
+
+
+def _expected(
+    mini_program: MiniProgram, *, templates: Iterable[MessageTemplate], today: date, now: datetime
+) -> Mapping[tuple[int, date], float]:
+    """Return (template id, day) → messages: what is usual, or what is planned if that is more.
+
+    Of today what has begun is no longer to come, and what waits still is.
+    """
     history = _history(mini_program, today=today)
-    so_far, waiting = wanted(mini_program, day=today), _waiting(mini_program)
     known = planned.messages(mini_program, first=today, count=AHEAD, now=now)
-    active = _active_people(mini_program, now=now)
-    rows = []
+    expected = {
+        (template.pk, day): max(typical(history[template.pk], day=day), known[template.pk, day])
+        for template in templates
+        for day in days.row_of(today, count=AHEAD)
+    }
+    so_far, waiting = wanted(mini_program, day=today), _waiting(mini_program)
     for template in templates:
-        for day in days.row_of(today, count=AHEAD):
-            expected = typical(history[template.pk], day=day)
-            if day == today:
-                expected -= so_far[template.pk]
-            expected = max(expected, known[template.pk, day])
-            if day == today:
-                expected += waiting[template.pk]
-            rows.append(
-                ExpectedDemand(template=template, day=day, messages=expected, per_person=expected / max(active, 1))
-            )
-    with transaction.atomic():
-        ExpectedDemand.objects.filter(template__mini_program=mini_program, day__lt=today - KEPT).delete()
-        _write(rows, fields=["messages", "per_person"])
+        usual = typical(history[template.pk], day=today) - so_far[template.pk]
+        expected[template.pk, today] = max(usual, known[template.pk, today]) + waiting[template.pk]
+    return expected
 
 
 def typical(history: Wanted, *, day: date) -> float:

@@ -1,4 +1,4 @@
-"""Will the consent last? Of each template what is in stock, what lapses when, what will be wanted, and when it is short.
+"""Will the consent last? What is in stock of each template, what lapses when, what will be wanted, and the short day.
 
 A handful of set-based queries for a mini-program, whatever the number of its templates and units.
 """

@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from notify_platform.alerts.models import Alert
+from notify_platform.console.desk.alerts import cures
 from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, name_of
 from notify_platform.console.desk.consent import in_stock
 from notify_platform.console.desk.jobs import state_label
 from notify_platform.delivery.models import Delivery
 from notify_platform.jobs.models import SendJob
-from subscriptions.models import Subscriber
+from subscriptions.models import Drift, Subscriber
 from templates_app.models import MiniProgram
 
 State = SendJob.State
 MOVING = (State.RUNNING, State.PAUSED)
+DRIFT_SHOWN = timedelta(days=7)
+ALERTS_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +41,24 @@ class JobLine:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertLine:
+    """An open alert, and where its trouble is ended."""
+
+    alert: Alert
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
-    """One mini-program: counts as they are shown, and its jobs."""
+    """One mini-program: counts as they are shown, its open alerts and its jobs."""
 
     pk: int
     name: str
     people: str
     stock: str
     unknown: str
+    drift: str
+    alerts: Sequence[AlertLine]
     moving: Sequence[JobLine]
     waiting: Sequence[JobLine]
 
@@ -50,17 +66,23 @@ class Board:
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the boards to the front page of somebody who may see jobs."""
     if request.user.has_perm("jobs.view_sendjob"):
-        context["boards"] = boards()
+        context["boards"] = boards(with_alerts=request.user.has_perm("alerts.view_alert"))
     context["title"] = _("Overview")
     return context
 
 
-def boards() -> list[Board]:
+def boards(*, with_alerts: bool = True) -> list[Board]:
     """Return one board for each mini-program, by name."""
     people = _count(Subscriber.objects.all(), by="mini_program")
     stock = _count(in_stock(), by="template__mini_program")
     unknown = _count(Delivery.objects.filter(state=Delivery.State.UNKNOWN, settled_at__isnull=True), by="mini_program")
-    lines = _job_lines()
+    drift = dict(
+        Drift.objects.filter(at__gt=timezone.now() - DRIFT_SHOWN)
+        .values_list("template__mini_program")
+        .annotate(lost=Sum("units"))
+        .order_by()
+    )
+    lines, troubles = _job_lines(), _alert_lines() if with_alerts else {}
     return [
         Board(
             pk=pk,
@@ -68,6 +90,8 @@ def boards() -> list[Board]:
             people=f"{people.get(pk, 0):,}",
             stock=f"{stock.get(pk, 0):,}",
             unknown=f"{unknown.get(pk, 0):,}",
+            drift=f"{drift.get(pk, 0):,}",
+            alerts=troubles.get(pk, []),
             moving=[line for line in lines[pk] if line.job.state in MOVING],
             waiting=[line for line in lines[pk] if line.job.state == State.SUBMITTED],
         )
@@ -77,6 +101,15 @@ def boards() -> list[Board]:
 
 def _count(rows: QuerySet[Any], *, by: str) -> Mapping[int, int]:
     return dict(rows.values_list(by).annotate(number=Count("pk")).order_by())
+
+
+def _alert_lines() -> Mapping[int, list[AlertLine]]:
+    open_ones = list(Alert.objects.filter(settled_at__isnull=True).order_by("-last_at", "-pk")[:ALERTS_SHOWN])
+    ways = cures(open_ones)
+    lines: dict[int, list[AlertLine]] = defaultdict(list)
+    for alert in open_ones:
+        lines[alert.mini_program_id].append(AlertLine(alert, ways[alert.pk]))
+    return lines
 
 
 def _job_lines() -> Mapping[int, list[JobLine]]:

@@ -29,6 +29,7 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "pause": _("paused it"),
     "resume": _("resumed it"),
     "cancel": _("cancelled it"),
+    "settle_alert": _("settled it"),
 }
 SHOWN = 20
 
