@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
-from django.db.models import F
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -25,21 +25,16 @@ SETTLE = "alerts.change_alert"
 Kind = Alert.Kind
 
 
-def cures(some: Iterable[Alert]) -> Mapping[int, str]:
-    """Return alert id → the page where its trouble is ended; one query for all of them."""
-    named = [alert for alert in some if alert.kind == Kind.TEMPLATE_BANNED]
-    templates = {
-        (program_id, wechat_id): pk
-        for program_id, wechat_id, pk in MessageTemplate.objects.filter(
-            wechat_id__in=[alert.subject for alert in named]
-        ).values_list("mini_program_id", "wechat_id", "pk")
-    }
-    return {alert.pk: _cure(alert, template_id=templates.get((alert.mini_program_id, alert.subject))) for alert in some}
+def with_cures(some: QuerySet[Alert]) -> QuerySet[Alert]:
+    """Return the alerts with the template each names, if there is such a template: ``cure`` needs it."""
+    named = MessageTemplate.objects.filter(mini_program=OuterRef("mini_program"), wechat_id=OuterRef("subject"))
+    return some.annotate(template_id=Subquery(named.values("pk")[:1]))
 
 
-def _cure(alert: Alert, *, template_id: int | None) -> str:
-    if template_id:
-        return reverse("admin:templates_app_messagetemplate_change", args=[template_id])
+def cure(alert: Any) -> str:
+    """Return the page where the trouble of an alert ``with_cures`` is ended."""
+    if alert.template_id:
+        return reverse("admin:templates_app_messagetemplate_change", args=[alert.template_id])
     if alert.kind == Kind.DRIFT:
         return f"{reverse('admin:subscriptions_forecast')}?mini_program={alert.mini_program_id}"
     if alert.kind in {Kind.APP_BANNED, Kind.PUNISHED}:
@@ -51,12 +46,17 @@ def _cure(alert: Alert, *, template_id: int | None) -> str:
 class AlertAdmin(LogAdmin):
     """Troubles, the open ones first."""
 
-    list_display = ("last_at", "mini_program", "kind_label", "subject", "times", "detail", "settled_at")
+    list_display = ("kind_label", "told", "mini_program", "times", "last_at", "over")
     list_filter = (OfMiniProgram, "kind", ("settled_at", admin.EmptyFieldListFilter))
-    fields = (("mini_program", "kind_label"), "subject", "detail", ("first_at", "last_at", "times"), "over", "cure")
+    fields = (("mini_program", "kind_label"), "subject", "told", ("first_at", "last_at", "times"), "over")
+    readonly_fields = ("kind_label", "told", "over", "button")
     ordering = (F("settled_at").desc(nulls_first=True), "-last_at", "-id")
     joined = ("mini_program", "settled_by")
     deferred = SECRETS_OF_MINI_PROGRAM
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Know where each trouble is ended."""
+        return with_cures(super().get_queryset(request))
 
     def get_list_display(self, request: HttpRequest) -> Any:
         """Give the button to those who may press it."""
@@ -66,24 +66,23 @@ class AlertAdmin(LogAdmin):
         """Give the button to those who may press it."""
         return (*self.fields, "button") if request.user.has_perm(SETTLE) else self.fields
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Whatever is shown is only shown."""
-        return ("kind_label", "over", "cure", "button")
-
     @admin.display(description=_("kind"))
     def kind_label(self, row: Alert) -> SafeString:
         """Return the kind in the colour of what is open or over."""
         return label("idle" if row.settled_at else "bad", row.get_kind_display())
 
+    @admin.display(description=_("what to do"))
+    def told(self, row: Alert) -> SafeString:
+        """Return what happened, and the way to where it is ended."""
+        words = '<span class="desk-told">{} <a class="desk-link" href="{}">{}</a></span>'
+        return format_html(words, row.detail, cure(row), gettext("Go there"))
+
     @admin.display(description=_("settled by"))
     def over(self, row: Alert) -> str:
-        """Return who said that it is over."""
-        return name_of(row.settled_by)
-
-    @admin.display(description=_("where to act"))
-    def cure(self, row: Alert) -> SafeString:
-        """Return the way to what cures it."""
-        return format_html('<a class="desk-link" href="{}">{}</a>', cures([row])[row.pk], gettext("Go there"))
+        """Return who said that it is over, and when."""
+        if row.settled_at is None:
+            return gettext("not settled yet")
+        return f"{formats.localize(timezone.localtime(row.settled_at))} · {name_of(row.settled_by)}"
 
     @admin.display(description=_("over?"))
     def button(self, row: Alert) -> SafeString | str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -51,7 +49,8 @@ class AskingTallyAdmin(LogAdmin):
         """Show what came of asking in each scene of a mini-program."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        context = {**_page(self, request, title=gettext("Scene report")), **scene_words.page(request)}
+        context = {**self.admin_site.each_context(request), "title": gettext("Scene report")}
+        context |= scene_words.page(request)
         return TemplateResponse(request, "console/scene_report.html", context)
 
 
@@ -71,9 +70,6 @@ class ExpectedDemandAdmin(LogAdmin):
         """Show how long the consent of a mini-program will last."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        context = {**_page(self, request, title=gettext("Consent forecast")), **outlook.page(request)}
+        context = {**self.admin_site.each_context(request), "title": gettext("Consent forecast")}
+        context |= outlook.page(request)
         return TemplateResponse(request, "console/forecast.html", context)
-
-
-def _page(desk: LogAdmin, request: HttpRequest, *, title: str) -> dict[str, Any]:
-    return {**desk.admin_site.each_context(request), "title": title, "opts": desk.opts}

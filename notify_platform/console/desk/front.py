@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from notify_platform.alerts.models import Alert
-from notify_platform.console.desk.alerts import cures
+from notify_platform.console.desk.alerts import cure, with_cures
 from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, name_of
 from notify_platform.console.desk.consent import in_stock
 from notify_platform.console.desk.jobs import state_label
@@ -50,7 +50,7 @@ class AlertLine:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """One mini-program: counts as they are shown, its open alerts and its jobs."""
+    """One mini-program: counts as they are shown, and its jobs."""
 
     pk: int
     name: str
@@ -58,20 +58,28 @@ class Board:
     stock: str
     unknown: str
     drift: str
-    alerts: Sequence[AlertLine]
     moving: Sequence[JobLine]
     waiting: Sequence[JobLine]
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add the boards to the front page of somebody who may see jobs."""
+    """Add the boards to the front page of somebody who may see jobs, and the open alerts."""
     if request.user.has_perm("jobs.view_sendjob"):
-        context["boards"] = boards(with_alerts=request.user.has_perm("alerts.view_alert"))
+        context["boards"] = boards()
+    if request.user.has_perm("alerts.view_alert"):
+        context["alerts"] = open_alerts()
     context["title"] = _("Overview")
     return context
 
 
-def boards(*, with_alerts: bool = True) -> list[Board]:
+def open_alerts() -> list[AlertLine]:
+    """Return the troubles nobody has settled, the latest first."""
+    rows = with_cures(Alert.objects.filter(settled_at__isnull=True)).select_related("mini_program")
+    some = rows.defer(*SECRETS_OF_MINI_PROGRAM).order_by("-last_at", "-pk")
+    return [AlertLine(alert, cure(alert)) for alert in some[:ALERTS_SHOWN]]
+
+
+def boards() -> list[Board]:
     """Return one board for each mini-program, by name."""
     people = _count(Subscriber.objects.all(), by="mini_program")
     stock = _count(in_stock(), by="template__mini_program")
@@ -82,7 +90,7 @@ def boards(*, with_alerts: bool = True) -> list[Board]:
         .annotate(lost=Sum("units"))
         .order_by()
     )
-    lines, troubles = _job_lines(), _alert_lines() if with_alerts else {}
+    lines = _job_lines()
     return [
         Board(
             pk=pk,
@@ -91,7 +99,6 @@ def boards(*, with_alerts: bool = True) -> list[Board]:
             stock=f"{stock.get(pk, 0):,}",
             unknown=f"{unknown.get(pk, 0):,}",
             drift=f"{drift.get(pk, 0):,}",
-            alerts=troubles.get(pk, []),
             moving=[line for line in lines[pk] if line.job.state in MOVING],
             waiting=[line for line in lines[pk] if line.job.state == State.SUBMITTED],
         )
@@ -101,15 +108,6 @@ def boards(*, with_alerts: bool = True) -> list[Board]:
 
 def _count(rows: QuerySet[Any], *, by: str) -> Mapping[int, int]:
     return dict(rows.values_list(by).annotate(number=Count("pk")).order_by())
-
-
-def _alert_lines() -> Mapping[int, list[AlertLine]]:
-    open_ones = list(Alert.objects.filter(settled_at__isnull=True).order_by("-last_at", "-pk")[:ALERTS_SHOWN])
-    ways = cures(open_ones)
-    lines: dict[int, list[AlertLine]] = defaultdict(list)
-    for alert in open_ones:
-        lines[alert.mini_program_id].append(AlertLine(alert, ways[alert.pk]))
-    return lines
 
 
 def _job_lines() -> Mapping[int, list[JobLine]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.http import HttpRequest
 from django.utils import formats
@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from notify_platform.console.desk import programs
 from notify_platform.insights import scenes
 from notify_platform.insights.intervals import Share
-from notify_platform.insights.scenes import Held, SceneReport
+from notify_platform.insights.scenes import Answers, Held, SceneReport
 from notify_platform.wechat import popups
 from subscriptions.prompts import planner
 
@@ -47,13 +47,21 @@ class Reason:
     about: str
 
 
+class Percents(NamedTuple):
+    """A share in percent, and the interval it lies in."""
+
+    value: str
+    low: str
+    high: str
+
+
 @dataclass(frozen=True, slots=True)
 class Panel:
     """One scene of the page."""
 
     report: SceneReport
-    acceptance: str
-    templates: Sequence[tuple[str, Any, str]]
+    acceptance: Percents | None
+    templates: Sequence[tuple[str, Answers, Percents | None]]
     others: Sequence[tuple[str, int]]
     failures: Sequence[Failure]
     reasons: Sequence[Reason]
@@ -82,8 +90,8 @@ def page(request: HttpRequest) -> dict[str, Any]:
 def _panel(report: SceneReport) -> Panel:
     return Panel(
         report=report,
-        acceptance=percent_words(report.total.acceptance),
-        templates=[(each.title, answers, percent_words(answers.acceptance)) for each, answers in report.by_template],
+        acceptance=percents(report.total.acceptance),
+        templates=[(each.title, answers, percents(answers.acceptance)) for each, answers in report.by_template],
         others=[(str(OTHER_WORDS.get(word, word)), times) for word, times in report.total.other.most_common()],
         failures=[_failure(code, times) for code, times in report.failed.most_common()],
         reasons=[_reason(held) for held in report.held],
@@ -91,11 +99,11 @@ def _panel(report: SceneReport) -> Panel:
     )
 
 
-def percent_words(share: Share | None) -> str:
-    """Return a share in percent with the interval it lies in."""
+def percents(share: Share | None) -> Percents | None:
+    """Return a share and the interval it lies in, as they are written."""
     if share is None:
-        return "—"
-    return f"{share.value:.0%} ({share.low:.0%}–{share.high:.0%})"
+        return None
+    return Percents(f"{share.value:.0%}", f"{share.low:.0%}", f"{share.high:.0%}")
 
 
 def _failure(code: int, times: int) -> Failure:

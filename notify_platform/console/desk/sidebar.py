@@ -50,8 +50,6 @@ _GROUPS: tuple[tuple[_StrPromise, tuple[Item, ...]], ...] = (
             Item("subscriptions.subscription", _("Standing subscriptions"), "notifications"),
             Item("subscriptions.answer", _("Answers"), "how_to_vote"),
             Item("subscriptions.promptreport", _("Prompt reports"), "quiz"),
-            Item("subscriptions.askingtally", _("Tallies of scenes"), "bar_chart"),
-            Item("subscriptions.expecteddemand", _("Expected demand"), "trending_up"),
             Item("subscriptions.drift", _("Drift"), "difference"),
         ),
     ),
