@@ -50,7 +50,10 @@ def tally_lately() -> int:
 
 
 def rebuild(*, first: date, last: date) -> int:
-    """Count every day from ``first`` to ``last`` again; returns how many rows were written."""
+    """Count every day from ``first`` to ``last`` again; returns how many rows were written.
+
+    A day whose answers have been pruned would become empty: only call it for days that still have their rows.
+    """
     some = days.row_of(first, count=(last - first).days + 1)
     return sum(_rebuild_day(day, zone=zone) for zone in set(days.zones().values()) for day in some)
 
