@@ -116,18 +116,17 @@ def _of_jobs(mini_program: MiniProgram, *, begin: datetime, end: datetime) -> Co
 
 def _of_triggers(mini_program: MiniProgram, *, begin: datetime, end: datetime) -> Counter[int]:
     """Count messages of triggers by the day they were written."""
-    rows = (
-        Delivery.objects.filter(
-            pk__gte=_first_since(begin - DISORDER), mini_program=mini_program, trigger__isnull=False
-        )
-        .filter(created_at__gte=begin, created_at__lt=end)
-        .exclude(UNWANTED)
-    )
+    page = Q(pk__gte=_first_since(begin - DISORDER), pk__lt=_first_since(end + DISORDER))
+    during = Q(created_at__gte=begin, created_at__lt=end)
+    rows = Delivery.objects.filter(page, during, mini_program=mini_program, trigger__isnull=False).exclude(UNWANTED)
     return Counter(dict(rows.values_list("template").order_by().annotate(number=Count("pk"))))
 
 
 def _first_since(moment: datetime) -> int:
-    """Return the number of the first delivery written since: the log has no index by time, but it grows in order."""
+    """Return the number of the first delivery written since; behind the last one when there is none.
+
+    The log has no index by time, but it grows in order: a few looks find where the page of a day begins.
+    """
     low, high = 0, 1 + (Delivery.objects.order_by("-pk").values_list("pk", flat=True).first() or 0)
     while low < high:
         middle = (low + high) // 2
