@@ -32,7 +32,8 @@ OF_A_SAMPLE = Q(word=SAMPLED) | Q(word__startswith=HELD)
 
 
 class Said(NamedTuple):
-    """One word about one template in one scene; without a template it is about the attempt as a whole."""
+    """One word in one scene. Only "planned" and what people answered in a popup name their template: whoever reads the
+    chances of a template need not know the other words."""
 
     scene_id: int
     template_id: int | None
@@ -77,8 +78,10 @@ def _answers(during: Q) -> Counter[Said]:
     rows = Answer.objects.filter(during).values_list("scene_id", "template_id", "answer", "is_silent").order_by()
     counted: Counter[Said] = Counter()
     for scene_id, template_id, answer, is_silent, times in rows.annotate(times=Count("pk")):
-        word = SILENT[answer.startswith("accept")] if is_silent else answer
-        counted[Said(scene_id or 0, template_id, word)] += times
+        if is_silent:
+            counted[Said(scene_id or 0, None, SILENT[answer.startswith("accept")])] += times
+        else:
+            counted[Said(scene_id or 0, template_id, answer)] += times
     return counted
 
 
@@ -125,6 +128,17 @@ def _write(counted: Counter[Said], *, day: date, tallies: QuerySet[AskingTally],
 # --- what the planner holds back -------------------------------------------------------------------------------------
 
 
+def held_word(code: str, *, template_id: int) -> str:
+    """Return the word for a reason of the planner against a template (0: against asking at all)."""
+    return f"{HELD}{code}:{template_id}"
+
+
+def read_held(word: str) -> tuple[str, int]:
+    """Return the reason and the template of such a word."""
+    code, _, template_id = word.removeprefix(HELD).rpartition(":")
+    return code, int(template_id)
+
+
 def sample_lately() -> int:
     """Ask the planner about the people who came last, in every scene; returns how many rows were written."""
     now = timezone.now()
@@ -147,7 +161,7 @@ def _sample(mini_program: MiniProgram, *, day: date) -> int:
             person.mini_program = mini_program
             counted[Said(scene.pk, None, SAMPLED)] += 1
             for reason in planner.plan(person, scene=scene).reasons:
-                template_id = ids.get(reason.template_id) if reason.template_id else None
-                counted[Said(scene.pk, template_id, f"{HELD}{reason.code}"[:40])] += 1
+                word = held_word(reason.code, template_id=ids.get(reason.template_id or "", 0))
+                counted[Said(scene.pk, None, word)] += 1
     tallies = AskingTally.objects.filter(OF_A_SAMPLE, scene__in=scenes.values("pk"), day=day)
     return _write(counted, day=day, tallies=tallies, scenes=scenes)

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 from django.utils import timezone
 
 from notify_platform.insights import days
-from notify_platform.insights.asking import HELD, PLANNED, SAMPLED, SILENT
+from notify_platform.insights.asking import HELD, PLANNED, SAMPLED, SILENT, read_held
 from notify_platform.insights.intervals import Share, share
 from subscriptions.models import AskingTally, Scene
 from templates_app.models import MessageTemplate, MiniProgram
 
-AGREED_SILENTLY, REFUSED_SILENTLY = SILENT[True], SILENT[False]
+SILENT_WORDS = frozenset(SILENT.values())
 
 
 @dataclass(slots=True)
@@ -43,8 +43,6 @@ class Answers:
         """Count a word of the tallies."""
         if word == PLANNED:
             self.planned += times
-        elif word in {AGREED_SILENTLY, REFUSED_SILENTLY}:
-            self.silent += times
         elif word.startswith("accept"):
             self.agreed += times
         elif word == "reject":
@@ -98,11 +96,13 @@ def _report(
     for row in rows:
         if _is_of_a_sample(row):
             continue
-        if row.template_id is None:
+        if row.word in SILENT_WORDS:
+            total.silent += row.times
+        elif row.template_id is None:
             failed[int(row.word)] += row.times
-            continue
-        for answers in (total, by_day[row.day], by_template[row.template_id]):
-            answers.add(row.word, row.times)
+        else:
+            for answers in (total, by_day[row.day], by_template[row.template_id]):
+                answers.add(row.word, row.times)
     held, sampled = _held([row for row in rows if _is_of_a_sample(row)], templates=templates)
     return SceneReport(
         scene=scene,
@@ -124,9 +124,10 @@ def _held(rows: Sequence[AskingTally], *, templates: Mapping[int, MessageTemplat
     last = max((row.day for row in rows), default=None)
     latest = [row for row in rows if row.day == last]
     sampled = sum(row.times for row in latest if row.word == SAMPLED)
-    held = [
-        Held(templates.get(row.template_id or 0), row.word.removeprefix(HELD), row.times, sampled)
-        for row in latest
-        if row.word != SAMPLED
-    ]
+    held = [_reason(row, templates=templates, sampled=sampled) for row in latest if row.word != SAMPLED]
     return sorted(held, key=lambda one: (-one.people, one.code)), sampled
+
+
+def _reason(row: AskingTally, *, templates: Mapping[int, MessageTemplate], sampled: int) -> Held:
+    code, template_id = read_held(row.word)
+    return Held(templates.get(template_id), code, row.times, sampled)

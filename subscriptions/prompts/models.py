@@ -91,9 +91,10 @@ class PromptReport(models.Model):
 class AskingTally(models.Model):
     """How often a word was said in a scene on a day: WeChat's own ("accept", "reject" …), "planned", or a failure code.
 
-    Answers given without a popup are "silent_accept" and "silent_reject": they say nothing of a popup's chances.
-    "held:…" are the planner's reasons to ask nothing, and "sampled" of how many people: of that day's last sample.
-    Written from above (``insights.asking``), one day at a time; a failure code concerns no single template.
+    Only "planned" and the answers of popups name their template. Without one stand the failure codes; "silent_accept"
+    and "silent_reject", the answers given without a popup, which say nothing of a popup's chances; and of the day's last
+    sample "sampled", of how many people, and "held:<reason>:<template>", what the planner would not ask them for.
+    Written from above (``insights.asking``), one day at a time.
     """
 
     scene = models.ForeignKey(Scene, on_delete=models.CASCADE, related_name="tallies", verbose_name=_("scene"))

@@ -182,8 +182,8 @@ def test_a_scene_is_reported_in_words(program: MiniProgram, admin: Client) -> No
     template = factories.a_template(program, title="Shipped")
     scene = a_scene(template)
     tally(scene, template, planned=12, accept=5, reject=5, filter=2, oddity=1)
-    tally(scene, None, **{"20004": 3, "99": 1, "sampled": 50, "held:main_switch_off": 10})
-    tally(scene, template, **{"held:muted": 25})
+    tally(scene, None, **{"20004": 3, "99": 1, "sampled": 50, "held:main_switch_off:0": 10})
+    tally(scene, None, **{f"held:muted:{template.pk}": 25})
 
     (panel,) = admin.get(REPORT).context["panels"]
 

@@ -104,8 +104,8 @@ def counted_by_hand():
         if answer.scene is None:
             continue
         silent = "silent_accept" if answer.answer.startswith("accept") else "silent_reject"
-        word = silent if answer.is_silent else answer.answer
-        counted[answer.scene_id, answer.template_id, local_day(answer.answered_at, answer.scene), word] += 1
+        template_id, word = (None, silent) if answer.is_silent else (answer.template_id, answer.answer)
+        counted[answer.scene_id, template_id, local_day(answer.answered_at, answer.scene), word] += 1
     for report in PromptReport.objects.select_related("scene__mini_program"):
         if report.scene is None:
             continue
@@ -220,7 +220,7 @@ def test_a_sample_counts_what_the_planner_says_of_those_who_came(asked_about):
     for person in Subscriber.objects.filter(last_visit_at__isnull=False):
         by_hand[asked_about.pk, None, "sampled"] += 1
         for reason in planner.plan(person, scene=asked_about).reasons:
-            by_hand[asked_about.pk, ids.get(reason.template_id), f"held:{reason.code}"] += 1
+            by_hand[asked_about.pk, None, f"held:{reason.code}:{ids.get(reason.template_id, 0)}"] += 1
 
     asking.sample_lately()
 
@@ -238,7 +238,8 @@ def test_a_later_sample_replaces_that_of_the_day_and_a_count_leaves_it_alone(ask
     Subscriber.objects.update(main_switch_off_at=None)
     asking.sample_lately()
 
-    assert sorted(word for _scene, _template, word in sampled()) == ["held:muted", "sampled"]
+    muted = asked_about.asks.get(position=0).template_id
+    assert sorted(word for _scene, _template, word in sampled()) == [f"held:muted:{muted}", "sampled"]
 
 
 def test_of_a_mini_program_nobody_visits_there_is_no_sample():
