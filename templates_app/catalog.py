@@ -89,6 +89,11 @@ def mark_banned(template: MessageTemplate) -> bool:
     return _set_state(template, to=State.BANNED, only_from=[State.LIVE, State.MISSING])
 
 
+def mark_allowed(template: MessageTemplate) -> bool:
+    """Note that WeChat takes a banned template again; False when it was not banned."""
+    return _set_state(template, to=State.LIVE, only_from=[State.BANNED])
+
+
 def _set_state(template: MessageTemplate, *, to: State, only_from: Sequence[State]) -> bool:
     return bool(MessageTemplate.objects.filter(pk=template.pk, state__in=only_from).update(state=to))
 

@@ -216,6 +216,9 @@ class MessageTemplate(models.Model):
             "the operating guide asks to use it within 7 days. Empty: no limit."
         ),
     )
+    # What the ends of consents were last reckoned with, and how far a new reckoning has come (a grant's key).
+    validity_applied = models.PositiveSmallIntegerField(null=True, default=7, editable=False)
+    validity_applied_upto = models.BigIntegerField(default=0, editable=False)
     worth = models.PositiveSmallIntegerField(
         _("worth"),
         default=1,

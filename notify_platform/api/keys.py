@@ -27,6 +27,8 @@ PREFIX_BYTES: Final = 6
 SECRET_BYTES: Final = 32
 # The moment of last use is for people; a write for every request would be for nobody.
 NOTE_USE_EVERY: Final = timedelta(minutes=1)
+LONGEST_DAYS: Final = 3650
+NAME_LENGTH: Final = 60
 
 
 class Issued(NamedTuple):
@@ -45,6 +47,9 @@ def issue(
     expires_at: datetime | None = None,
 ) -> Issued:
     """Make a key for a back end. ``scopes``: words of ``ApiKey.Scope``, at least one. Raises ``Refused``."""
+    if not name.strip() or len(name) > NAME_LENGTH:
+        sentence = _("Give the key a name of at most %(limit)d characters.")
+        raise Refused(sentence % {"limit": NAME_LENGTH}, code="bad_name")
     wrong = sorted(set(scopes) - set(ApiKey.Scope.values))
     if wrong or not scopes:
         known = ", ".join(ApiKey.Scope.values)

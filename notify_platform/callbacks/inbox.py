@@ -4,37 +4,39 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from notify_platform.callbacks import pushes
+from notify_platform.callbacks.effects import HANDLED, Effect
+from notify_platform.callbacks.handlers import HANDLERS, OF_TEMPLATES
 from notify_platform.callbacks.models import CallbackEvent
-from notify_platform.delivery import reports
-from notify_platform.delivery.reports import SentEvent, Verdict
-from subscriptions.grants import ledger
-from subscriptions.grants.pairing import NewAnswer
-from subscriptions.models import Source
-from subscriptions.people import people
-from templates_app.models import MessageTemplate, MiniProgram
+from notify_platform.callbacks.notices import CANCELLED
+from notify_platform.core.models import audit
+from templates_app.models import MiniProgram
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
 
 logger = logging.getLogger(__name__)
 State = CallbackEvent.State
-REJECT = "reject"
 BATCH = 200
 # A sent event may overtake our own commit by seconds, or wait for a crashed worker's lease to lapse.
 FIRST_DELAY = timedelta(seconds=2)
 MAX_DELAY = timedelta(minutes=2)
 MAX_ATTEMPTS = 10
-# A CreateTime outside of this is no moment; the seconds since 1970, as WeChat writes them.
-EARLIEST = int(datetime(2011, 1, 1, tzinfo=UTC).timestamp())
-LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
-# CreateTime counts whole seconds: what happened in one happened before its end.
-REST_OF_SECOND = timedelta(microseconds=999_999)
+AGAIN_AT_ONCE = 1000
+OPENID_LENGTH = 64
+
+
+def owns(document: pushes.Document) -> bool:
+    """Whether a push is ours to handle; the others are somebody else's or nobody's."""
+    return pushes.name(document) in HANDLERS
 
 
 def store(mini_program: MiniProgram, *, document: pushes.Document) -> None:
@@ -43,15 +45,15 @@ def store(mini_program: MiniProgram, *, document: pushes.Document) -> None:
     Raises ``pushes.BadPush`` (nothing stored) for content no database keeps.
     """
     body = pushes.clean(document)
-    name = (pushes.text(body.get("Event")) or pushes.text(body.get("MsgType")))[:60]
     CallbackEvent.objects.bulk_create(
         [
             CallbackEvent(
                 mini_program=mini_program,
                 identity=pushes.identity(body),
-                event=name,
+                event=pushes.name(body),
+                openid=pushes.person(body)[:OPENID_LENGTH],
                 body=body,
-                state=State.PENDING if name in HANDLERS else State.IGNORED,
+                state=State.PENDING if owns(body) else State.IGNORED,
                 due_at=Now(),
             )
         ],
@@ -71,160 +73,88 @@ def handle_due() -> int:
     that is away or overloaded raises; then nothing was handled.
     """
     with transaction.atomic():
-        batch = list(due().select_for_update(skip_locked=True, of=("self",)).select_related("mini_program")[:BATCH])
+        batch = list(due().select_for_update(skip_locked=True)[:BATCH])
+        # Neither joined nor whole: that would decrypt five secrets for each push.
+        mini_programs = MiniProgram.objects.defer("app_secret", *pushes.KEYS).in_bulk(
+            {push.mini_program_id for push in batch}
+        )
         alike: dict[tuple[int, str], list[CallbackEvent]] = defaultdict(list)
         for push in batch:
             alike[push.mini_program_id, push.event].append(push)
-        for pushes_alike in alike.values():
-            if _failure(pushes_alike):
-                _handle_one_by_one(pushes_alike)
+        became: dict[Effect, list[CallbackEvent]] = defaultdict(list)
+        # Who is forgotten stays so: what the same batch says of the person comes first, and goes with the rest.
+        for (mini_program_id, _event), pushes_alike in sorted(alike.items(), key=lambda item: item[0][1] == CANCELLED):
+            for push, effect in _effects(mini_programs[mini_program_id], pushes_alike):
+                became[effect].append(push)
+        for effect, those in became.items():
+            _write(effect, those)
     return len(batch)
 
 
-def _failure(batch: Sequence[CallbackEvent]) -> str:
-    """Handle pushes of one app and event, all or none; returns the name of what stopped it, empty when nothing did."""
+def _effects(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -> list[tuple[CallbackEvent, Effect]]:
+    """Handle pushes of one app and event, all or none; when that fails, each for itself."""
     try:
         with transaction.atomic():
-            HANDLERS[batch[0].event](batch[0].mini_program, batch)
+            effects = HANDLERS[batch[0].event](mini_program, batch)
     except (OperationalError, InterfaceError):
         # Not the push's fault: the whole batch stays due.
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other pushes
         # Neither the text nor the traceback: they may quote what the push says of a person.
         logger.warning("handling %d pushes of %s failed: %s", len(batch), batch[0].event, type(error).__name__)
-        return type(error).__name__
-    return ""
+        if len(batch) == 1:
+            return [(batch[0], Effect(State.FAILED, type(error).__name__))]
+        return [pair for push in batch for pair in _effects(mini_program, [push])]
+    return [(push, effects.get(push.pk, HANDLED)) for push in batch]
 
 
-def _handle_one_by_one(batch: Sequence[CallbackEvent]) -> None:
+def _write(effect: Effect, batch: Sequence[CallbackEvent]) -> None:
+    """Write down what became of pushes: one statement, or one for each number of tries behind them."""
+    if effect.state != State.PENDING:
+        _close(batch, effect)
+        return
+    by_attempts: dict[int, list[CallbackEvent]] = defaultdict(list)
     for push in batch:
-        if failure := _failure([push]):
-            _close([push], state=State.FAILED, error=failure)
+        by_attempts[push.attempts].append(push)
+    for attempts, those in by_attempts.items():
+        if attempts + 1 >= MAX_ATTEMPTS:
+            _close(those, Effect(State.UNMATCHED, effect.error))
+        else:
+            delay = min(MAX_DELAY, FIRST_DELAY * 2**attempts)
+            _rows(those).update(attempts=F("attempts") + 1, due_at=Now() + delay)
 
 
-def _handle_sent(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -> None:
-    """Settle the messages these pushes speak of; a push is handled when all of its items are."""
-    flat = [(push, event) for push in batch for event in _sent_events(push.body)]
-    verdicts = reports.settle_events(mini_program, events=[event for _push, event in flat])
-    later = {push.pk: push for (push, _event), verdict in zip(flat, verdicts, strict=True) if verdict is Verdict.LATER}
-    for push in later.values():
-        _try_later(push)
-    read = {push.pk for push, _event in flat}
-    _close([push for push in batch if push.pk in read and push.pk not in later], state=State.HANDLED)
-    _close([push for push in batch if push.pk not in read], state=State.FAILED, error="no item could be read")
+def _close(batch: Sequence[CallbackEvent], effect: Effect) -> None:
+    _rows(batch).update(state=effect.state, error=effect.error, handled_at=Now(), attempts=F("attempts") + 1)
 
 
-def _handle_popups(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -> None:
-    """Write down what WeChat says people answered; the phone's reports of the same popups are paired with it."""
-    items = _items_of_our_templates(mini_program, batch)
-    subscribers = people.enrol(mini_program, openids=sorted({item.openid for item in items}))
-    ledger.record(
-        [
-            NewAnswer(
-                subscriber_id=subscribers[item.openid],
-                template=item.template,
-                answer=item.status,
-                source=Source.CALLBACK,
-                answered_at=item.at,
-                request_key=f"callback:{item.push.identity}:{item.number}",
-            )
-            for item in items
-        ]
-    )
+def _rows(batch: Sequence[CallbackEvent]) -> QuerySet[CallbackEvent]:
+    """Return the rows of pushes that were read, and locked, as pending in this transaction."""
+    return CallbackEvent.objects.filter(pk__in=[push.pk for push in batch])
 
 
-def _handle_changes(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -> None:
-    """Turn off what people turned off in WeChat's settings; only turning off is pushed."""
-    items = [item for item in _items_of_our_templates(mini_program, batch) if item.status == REJECT]
-    subscribers = people.known(mini_program, openids={item.openid for item in items})
-    # In the order in which everybody locks people.
-    for item in sorted((item for item in items if item.openid in subscribers), key=lambda one: subscribers[one.openid]):
-        at = item.at + REST_OF_SECOND
-        ledger.turn_off(template=item.template, subscriber_ids=[subscribers[item.openid]], at=at)
+def process_again(chosen: QuerySet[CallbackEvent], *, by: AbstractBaseUser | None) -> int:
+    """Let pushes that failed, or that nothing fitted, have another try; returns how many of those chosen will.
 
-
-HANDLERS: dict[str, Callable[[MiniProgram, Sequence[CallbackEvent]], None]] = {
-    "subscribe_msg_sent_event": _handle_sent,
-    "subscribe_msg_popup_event": _handle_popups,
-    "subscribe_msg_change_event": _handle_changes,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """One line of a popup or change event that speaks of a template of ours."""
-
-    push: CallbackEvent
-    number: int
-    openid: str
-    template: MessageTemplate
-    status: str
-    at: datetime
-
-
-def _items_of_our_templates(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -> list[_Item]:
-    """Return what can be handled; a push with a line that cannot is put aside, the others of it are handled still."""
-    templates = {template.wechat_id: template for template in mini_program.templates.all()}
-    found: list[_Item] = []
-    for push in batch:
-        at = _moment(push.body.get("CreateTime"))
-        openid = pushes.text(push.body.get("FromUserName"))
-        lines = pushes.items(push.body)
-        if at is None or not openid or not lines:
-            _close([push], state=State.FAILED, error="no item could be read")
-            continue
-        ours = [(number, line) for number, line in enumerate(lines) if line.get("TemplateId") in templates]
-        found += [
-            _Item(push, number, openid, templates[line["TemplateId"]], line.get("SubscribeStatusString", ""), at)
-            for number, line in ours
-        ]
-        complete = len(ours) == len(lines)
-        _close(
-            [push],
-            state=State.HANDLED if complete else State.UNMATCHED,
-            error="" if complete else "a template is not in our list: sync the templates",
+    What has had its effect, waits already or is not ours is left alone. Takes ``AGAIN_AT_ONCE`` a call, oldest first.
+    """
+    with transaction.atomic():
+        undone = chosen.filter(state__in=CallbackEvent.UNDONE).order_by("pk")
+        numbers = list(undone.select_for_update(of=("self",)).values_list("pk", flat=True)[:AGAIN_AT_ONCE])
+        if numbers:
+            subject = f"callbackevent {numbers[0]}" if len(numbers) == 1 else "callbackevents"
+            audit(by, action="process_again", subject=subject, numbers=numbers)
+        return CallbackEvent.objects.filter(pk__in=numbers, state__in=CallbackEvent.UNDONE).update(
+            state=State.PENDING, due_at=Now(), attempts=0, error="", handled_at=None
         )
-    return found
 
 
-def _close(batch: Sequence[CallbackEvent], *, state: CallbackEvent.State, error: str = "") -> None:
-    CallbackEvent.objects.filter(pk__in=[push.pk for push in batch]).update(
-        state=state, error=error, handled_at=Now(), attempts=F("attempts") + 1
+def process_unmatched(mini_program_id: int) -> int:
+    """New templates are known: let the pushes that may speak of them have another try; returns how many will."""
+    waiting = CallbackEvent.objects.filter(
+        mini_program=mini_program_id,
+        state=State.UNMATCHED,
+        event__in=OF_TEMPLATES,
+        error=CallbackEvent.Trouble.NO_TEMPLATE,
     )
-
-
-def _try_later(push: CallbackEvent) -> None:
-    delay = min(MAX_DELAY, FIRST_DELAY * 2**push.attempts)
-    over = push.attempts + 1 >= MAX_ATTEMPTS
-    CallbackEvent.objects.filter(pk=push.pk).update(
-        attempts=F("attempts") + 1,
-        due_at=Now() + delay,
-        state=State.UNMATCHED if over else State.PENDING,
-        error="no message fits" if over else "",
-    )
-
-
-def _sent_events(document: pushes.Document) -> list[SentEvent]:
-    at = _moment(document.get("CreateTime"))
-    openid = pushes.text(document.get("FromUserName"))
-    if at is None or not openid:
-        return []
-    return [
-        SentEvent(
-            openid=openid,
-            template=item.get("TemplateId", ""),
-            msgid=item.get("MsgID") or item.get("MsgId") or "",
-            code=item.get("ErrorCode", ""),
-            status=item.get("ErrorStatus", ""),
-            at=at,
-        )
-        for item in pushes.items(document)
-    ]
-
-
-def _moment(value: object) -> datetime | None:
-    try:
-        seconds = int(pushes.text(value))
-    except ValueError:
-        return None
-    return datetime.fromtimestamp(seconds, tz=UTC) if EARLIEST <= seconds < LATEST else None
+    return process_again(waiting, by=None)

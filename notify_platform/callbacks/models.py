@@ -21,6 +21,17 @@ class CallbackEvent(models.Model):
         IGNORED = "ignored", _("not ours")
         FAILED = "failed", _("failed")
 
+    class Trouble(models.TextChoices):
+        """Why a push had no effect, or not all of it; anything else in ``error`` names an unforeseen error."""
+
+        UNREADABLE = "unreadable", _("No item of it could be read.")
+        TOO_MANY = "too_many", _("It holds more items than WeChat ever sends.")
+        NO_MESSAGE = "no_message", _("No message of ours fits; it may be another system's.")
+        NO_TEMPLATE = "no_template", _("A template is not in our list: sync the templates.")
+
+    # What a person may ask to have processed again.
+    UNDONE = frozenset({State.FAILED, State.UNMATCHED})
+
     mini_program = models.ForeignKey(
         MiniProgram, on_delete=models.PROTECT, related_name="callbacks", verbose_name=_("mini-program")
     )
@@ -50,3 +61,8 @@ class CallbackEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} {self.pk}"
+
+    @property
+    def trouble(self) -> str:
+        """Why it had no effect, as a sentence where there is one."""
+        return str(self.Trouble(self.error).label) if self.error in self.Trouble.values else self.error

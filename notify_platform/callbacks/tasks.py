@@ -18,3 +18,10 @@ def handle() -> None:
         if time.monotonic() > ends_at:
             queue.ring("callbacks")
             return
+
+
+def process_unmatched(mini_program_id: int) -> None:
+    """The mirror has seen new templates: what spoke of them before they were known is due again."""
+    queue.answer("unmatched", mini_program_id)
+    while inbox.process_unmatched(mini_program_id) == inbox.AGAIN_AT_ONCE:
+        pass

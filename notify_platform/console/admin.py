@@ -9,6 +9,7 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 from notify_platform.console.desk import (
     accounts,
     alerts,
+    api_keys,
     asking,
     callbacks,
     consent,
@@ -23,6 +24,7 @@ from notify_platform.console.desk import (
 __all__ = [
     "accounts",
     "alerts",
+    "api_keys",
     "asking",
     "callbacks",
     "consent",

@@ -75,8 +75,16 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         # Shows whole openids.
         "subscriptions.change_subscriber",
         "alerts.change_alert",
+        # Forgets a person.
+        "subscriptions.delete_subscriber",
         "delivery.view_pace",
+        # Issues a key, and revokes one.
+        "api.add_apikey",
+        "api.change_apikey",
+        "api.view_apikey",
         "callbacks.view_callbackevent",
+        # Lets a push be processed again; its content is nobody's to change.
+        "callbacks.change_callbackevent",
         "core.view_workernode",
         "core.view_bell",
         "core.view_driverlease",

@@ -35,6 +35,7 @@ TASKS = {
     "upkeep": "notify_platform.delivery.tasks.upkeep",
     "callbacks": "notify_platform.callbacks.tasks.handle",
     "insights": "notify_platform.insights.tasks.refresh",
+    "unmatched": "notify_platform.callbacks.tasks.process_unmatched",
     "pulse": "notify_platform.core.queue.answer_pulse",
 }
 

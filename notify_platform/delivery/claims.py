@@ -254,3 +254,23 @@ def cancel_waiting(job: SendJob) -> int:
     waiting = Delivery.objects.filter(job=job, state=State.WAITING)
     batch = list(waiting.order_by("due_at", "id").values_list("pk", flat=True)[:CANCEL_BATCH])
     return Delivery.objects.filter(pk__in=batch, state=State.WAITING).update(state=State.CANCELLED, settled_at=Now())
+
+
+def forget(subscriber_ids: Collection[int]) -> int:
+    """These people are to be forgotten: what has not left does not leave. Returns how many rows.
+
+    What is being sent cannot be called back: it is settled as ever, and a retry meets the gates.
+    """
+    with transaction.atomic():
+        unsent = Delivery.objects.filter(subscriber__in=subscriber_ids, state__in=[State.WAITING, State.CLAIMED])
+        rows = list(unsent.select_for_update().order_by("pk").values_list("pk", "grant_id"))
+        unsent.filter(pk__in=[pk for pk, _grant in rows]).update(
+            state=State.SKIPPED,
+            reason=Reason.FORGOTTEN,
+            grant=None,
+            claim_token=None,
+            lease_until=None,
+            settled_at=Now(),
+        )
+        ledger.give_back([grant_id for _pk, grant_id in rows if grant_id])
+    return len(rows)

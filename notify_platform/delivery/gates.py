@@ -77,6 +77,8 @@ def _zone(job: SendJob, person: Subscriber) -> ZoneInfo:
 
 
 def _never(job: SendJob, candidate: Candidate, *, shut: Mapping[int, Reason], now: datetime) -> Reason | None:
+    if candidate.subscriber.forgotten_at:
+        return Reason.FORGOTTEN
     if now > _deadline(job):
         return Reason.TOO_LATE
     if candidate.subscriber.invalid_at:

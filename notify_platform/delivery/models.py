@@ -16,6 +16,7 @@ class Reason(models.TextChoices):
 
     NO_CONSENT = "no_consent", _("no consent in stock")
     UNREACHABLE = "unreachable", _("WeChat does not know this person any more")
+    FORGOTTEN = "forgotten", _("asked to be forgotten")
     SWITCHED_OFF = "switched_off", _("turned off in WeChat")
     MUTED = "muted", _("muted in the preference centre")
     CONTENT = "content", _("the text does not fit the template")

@@ -24,7 +24,7 @@ from notify_platform.core.errors import Refused
 from notify_platform.delivery import pacing
 from notify_platform.delivery.claims import Message
 from notify_platform.delivery.models import Delivery, Reason
-from notify_platform.jobs import jobs
+from notify_platform.jobs import bans, jobs
 from notify_platform.jobs.models import SendJob
 from notify_platform.wechat.gateway import SendResult
 from notify_platform.wechat.outcomes import (
@@ -36,6 +36,7 @@ from notify_platform.wechat.outcomes import (
     Word,
 )
 from subscriptions.grants import ledger
+from subscriptions.grants.ledger import Refusal
 from subscriptions.people import people
 from templates_app import catalog
 from templates_app.models import MessageTemplate, MiniProgram
@@ -163,12 +164,12 @@ def _revoke(messages: Sequence[Message]) -> None:
     for message in messages:
         by_template[message.template_id].append(message)
     for template in MessageTemplate.objects.filter(pk__in=by_template):
-        refused = [
-            (message.subscriber_id, message.grant_id or 0, moment)
+        refusals = [
+            Refusal(message.subscriber_id, message.grant_id or 0, moment)
             for message in by_template[template.pk]
             if (moment := left_at[message.delivery_id])
         ]
-        ledger.revoke_refused(template=template, refused=refused)
+        ledger.revoke_refused(template=template, refusals=refusals)
 
 
 # --- what follows for jobs, templates and pace ---------------------------------------------------------------------
@@ -202,9 +203,11 @@ def _pause_job(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
 def _pause_template(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
     for template in MessageTemplate.objects.filter(pk__in={item.message.template_id for item in items}):
         result = next(item.result for item in items if item.message.template_id == template.pk)
-        mark = catalog.mark_banned if result.outcome.word is Word.TEMPLATE_BANNED else catalog.mark_missing
-        mark(template)
-        jobs.pause_all(reason=SendJob.PauseReason.TEMPLATE, detail=sentence(result), template=template)
+        if result.outcome.word is Word.TEMPLATE_BANNED:
+            bans.ban_template(template, detail=sentence(result))
+        else:
+            catalog.mark_missing(template)
+            jobs.pause_all(reason=SendJob.PauseReason.TEMPLATE, detail=sentence(result), template=template)
 
 
 def _pause_app(mini_program: MiniProgram, items: Sequence[Landed]) -> None:

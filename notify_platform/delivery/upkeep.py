@@ -15,7 +15,7 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from notify_platform.core.errors import Refused
-from notify_platform.delivery import claims, fanout, settlement
+from notify_platform.delivery import claims, fanout, retention, settlement
 from notify_platform.delivery.models import Delivery
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
@@ -34,7 +34,8 @@ def tick() -> bool:
     released, lost = claims.reap()
     closed = [settlement.close_unknown(mini_program) for mini_program in MiniProgram.objects.all()]
     kept = [_fan_out(), _cancel(), _close_cancelled(), _finish()]
-    return any([jobs.start_due(), released, lost, *closed, ledger.lapse(), *kept])
+    consent = [ledger.apply_validity(), ledger.lapse()]
+    return any([jobs.start_due(), released, lost, *closed, *consent, *kept, _tidy()])
 
 
 def _fan_out() -> int:
@@ -83,6 +84,17 @@ def _finish() -> int:
     return _each(done, jobs.finish)
 
 
+def _tidy() -> bool:
+    """Let go of what is too old; a row that cannot go must not keep the sending back."""
+    try:
+        return retention.tidy()
+    except OperationalError:
+        raise
+    except Exception:
+        logger.exception("what is too old cannot be deleted")
+        return False
+
+
 def due() -> Q:
     """Return the condition that ``tick`` or the engine has something to do: a few index probes, for one query."""
     started = Q(state=SendJob.State.RUNNING) | Q(state=SendJob.State.SCHEDULED, starts_at__lte=Now())
@@ -90,7 +102,9 @@ def due() -> Q:
     lapsed = Delivery.objects.filter(state__in=Delivery.IN_FLIGHT, lease_until__lte=Now())
     unknown = Delivery.objects.filter(state=Delivery.State.UNKNOWN, settled_at__isnull=True)
     expired = Grant.objects.filter(state=Grant.State.AVAILABLE, expires_at__lte=Now())
-    return Exists(SendJob.objects.filter(started | clearing)) | Exists(lapsed) | Exists(unknown) | Exists(expired)
+    moving = SendJob.objects.filter(started | clearing)
+    sending = Q(Exists(moving)) | Exists(lapsed) | Exists(unknown)
+    return sending | Exists(expired) | Exists(ledger.revalued()) | retention.due()
 
 
 def mini_programs_with_work() -> list[MiniProgram]:

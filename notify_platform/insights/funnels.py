@@ -56,5 +56,6 @@ def of_job(job: SendJob) -> JobFunnel:
             not_sent[reason] += number
     for reason, number in Skip.objects.filter(job=job).values_list("reason").annotate(number=Count("pk")):
         not_sent[reason] += number
-    audience = SendJob.objects.values_list("audience_size", flat=True).get(pk=job.pk)
+    audience, pruned = SendJob.objects.values_list("audience_size", "pruned_skips").get(pk=job.pk)
+    not_sent.update(pruned)
     return JobFunnel(audience=audience, by_state=by_state, not_sent=not_sent)

@@ -6,7 +6,8 @@ raises ``Refused`` when the job is not in a state that allows it; a verb the eng
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -171,6 +172,13 @@ def freeze_step(job: SendJob, *, after: int, reached: int, people: int, done: bo
         return False
     job.fanout_after, job.audience_size = reached, job.audience_size + people
     return True
+
+
+def note_pruned_skips(job: SendJob, *, by_reason: Mapping[str, int]) -> None:
+    """Add to the sums of skips that are being deleted. The job is locked by the caller's transaction."""
+    sums = Counter(job.pruned_skips)
+    sums.update(by_reason)
+    SendJob.objects.filter(pk=job.pk).update(pruned_skips=dict(sums))
 
 
 def _move(job: SendJob, *, frm: Collection[str], to: SendJob.State, **changes: Any) -> bool:

@@ -129,6 +129,8 @@ class SendJob(models.Model):
     fanout_upto = models.BigIntegerField(null=True, editable=False)
     fanned_out_at = models.DateTimeField(_("audience frozen"), null=True, editable=False)
     audience_size = models.PositiveBigIntegerField(_("people"), default=0, editable=False)
+    # Reason → how many skips have been pruned: everybody of the audience stays accounted for.
+    pruned_skips = models.JSONField(default=dict, editable=False)
 
     class Meta:
         verbose_name = _("send job")
@@ -241,12 +243,18 @@ class Event(models.Model):
     occurred_at = models.DateTimeField(_("occurred"))
     received_at = models.DateTimeField(_("received"), auto_now_add=True)
     undone_at = models.DateTimeField(_("undone"), null=True, blank=True)
+    # The key outlives what was reported under it.
+    emptied_at = models.DateTimeField(_("data deleted"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("event")
         verbose_name_plural = _("events")
         constraints = [
             models.UniqueConstraint(fields=["mini_program", "event", "event_id"], name="event_reported_once")
+        ]
+        indexes = [
+            # Retention: the oldest events that still hold data.
+            models.Index(fields=["received_at"], name="event_holding_data", condition=Q(emptied_at__isnull=True)),
         ]
 
     def __str__(self) -> str:

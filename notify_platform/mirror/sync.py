@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from notify_platform.core import queue
 from notify_platform.core.clock import database_now
 from notify_platform.wechat.gateway import Gateway, WeChatRefused, gateway_for
 from notify_platform.wechat.outcomes import Word
@@ -24,7 +25,11 @@ def sync(mini_program: MiniProgram, *, gateway: Gateway | None = None) -> Snapsh
     finally:
         if gateway is None:
             opened.close()
-    return catalog.apply_snapshot(mini_program, rows=rows, at=asked_at)
+    report = catalog.apply_snapshot(mini_program, rows=rows, at=asked_at)
+    if report.added:
+        # WeChat may have told of people's answers to them before we knew them.
+        queue.ring("unmatched", mini_program.pk)
+    return report
 
 
 def _rows(mini_program: MiniProgram, *, gateway: Gateway) -> list[dict[str, object]]:

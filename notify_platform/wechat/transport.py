@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import requests
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 MAX_ANSWER_BYTES = 1024 * 1024
 PIECE_BYTES = 64 * 1024
+JSON_HEADERS = MappingProxyType({"Content-Type": "application/json; charset=utf-8"})
 SECRET_PARAMETERS = re.compile(r"((?:access_token|secret|js_code)=)[\w%.~+-]*")
 
 
@@ -36,6 +38,7 @@ class Reply:
 
     status: int
     body: bytes = field(repr=False)
+    content_type: str = field(default="", repr=False)
 
 
 class TransportFailure(Exception):
@@ -157,12 +160,23 @@ class RequestsTransport:
         self._retired = self._new_adapter()
         self._opened_at = time.monotonic()
 
-    def exchange(self, *, method: str, url: str, params: Mapping[str, str], body: bytes | None) -> Reply:
-        """Send one request and return its answer, whatever its status. Raises ``TransportFailure``, nothing else."""
+    def exchange(
+        self,
+        *,
+        method: str,
+        url: str,
+        params: Mapping[str, str],
+        body: bytes | None,
+        headers: Mapping[str, str] = JSON_HEADERS,
+    ) -> Reply:
+        """Send one request and return its answer, whatever its status. Raises ``TransportFailure``, nothing else.
+
+        ``headers`` describe the body; without one there are none.
+        """
         noted = None if body is None else _NotedBody(body)
-        headers = {} if body is None else {"Content-Type": "application/json; charset=utf-8"}
+        named = {} if body is None else dict(headers)
         try:
-            request = requests.Request(method, url, params=dict(params), data=noted, headers=headers).prepare()
+            request = requests.Request(method, url, params=dict(params), data=noted, headers=named).prepare()
             return self._answer_to(request)
         # ValueError: addresses and headers so broken that no layer below has a name for it.
         except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
@@ -192,7 +206,8 @@ class RequestsTransport:
                 # The read timeout starts anew with each byte; a lease does not.
                 if time.monotonic() > deadline:
                     raise _Unreadable("the answer takes too long")
-            return Reply(status=response.status_code, body=bytes(pieces))
+            content_type = response.headers.get("Content-Type", "")
+            return Reply(status=response.status_code, body=bytes(pieces), content_type=content_type)
 
     def _fresh_adapter(self) -> HTTPAdapter:
         """Return the adapter, a new one when it is ``idle_seconds`` old: no connection can sit idle longer than that.

@@ -65,7 +65,7 @@ def check_rule(rule: object) -> None:
 
 def people(audience: Audience) -> QuerySet[Subscriber]:
     """Return the people of an audience, unordered. Raises ``Refused`` on a rule that makes no sense."""
-    everybody = Subscriber.objects.filter(mini_program_id=audience.mini_program_id)
+    everybody = Subscriber.objects.filter(mini_program_id=audience.mini_program_id, forgotten_at__isnull=True)
     if audience.kind == Audience.Kind.LIST:
         listed = AudienceMember.objects.filter(audience=audience, subscriber=OuterRef("pk"))
         return everybody.filter(Exists(listed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,8 +18,9 @@ from templates_app.models import MessageTemplate
 class Balance:
     """One person's consent to one template.
 
-    ``state`` is the standing relation's ("none" when there never was one), ``available`` the units that could be used
-    this moment (0 for a long-term template), ``expires_at`` when the first of them lapses.
+    ``state`` is the standing relation's ("none" when there never was one; "suspended" while the person has turned
+    everything off, or the template is banned: units are kept then, and not used), ``available`` the units in stock (0
+    for a long-term template), ``expires_at`` when the first of them lapses.
     """
 
     template: MessageTemplate
@@ -31,9 +32,8 @@ class Balance:
 def balances(subscriber: Subscriber, *, templates: Sequence[MessageTemplate]) -> list[Balance]:
     """Return the balance of each template, in order: two queries."""
     ids = [template.pk for template in templates]
-    states = dict(
-        Subscription.objects.filter(subscriber=subscriber, template__in=ids).values_list("template_id", "state")
-    )
+    relations = Subscription.objects.filter(subscriber=subscriber, template__in=ids)
+    states = {relation.template_id: relation.standing for relation in relations}
     stock = {
         template_id: (available, expires_at)
         for template_id, available, expires_at in Grant.objects.filter(
@@ -43,5 +43,12 @@ def balances(subscriber: Subscriber, *, templates: Sequence[MessageTemplate]) ->
         .annotate(available=Count("pk"), expires_at=Min("expires_at"))
     }
     return [
-        Balance(template, states.get(template.pk, "none"), *stock.get(template.pk, (0, None))) for template in templates
+        Balance(template, _state(subscriber, template, states=states), *stock.get(template.pk, (0, None)))
+        for template in templates
     ]
+
+
+def _state(subscriber: Subscriber, template: MessageTemplate, *, states: Mapping[int, str]) -> str:
+    state = states.get(template.pk, "none")
+    halted = subscriber.main_switch_off_at is not None or template.state == MessageTemplate.State.BANNED
+    return Subscription.State.SUSPENDED if halted and state == Subscription.State.ON else state

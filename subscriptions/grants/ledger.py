@@ -6,6 +6,7 @@ compare-and-set on a set of rows; what was not in the expected state is left alo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -13,10 +14,12 @@ from typing import NamedTuple
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
+from notify_platform.core.bulk import update_from_values
 from subscriptions.grants import pairing
-from subscriptions.grants.models import Answer, Grant, Source, Subscription
-from subscriptions.grants.pairing import NewAnswer
+from subscriptions.grants.models import Answer, Drift, Grant, Source, Subscription
+from subscriptions.grants.pairing import BAN, REJECT, NewAnswer
 from subscriptions.people.models import Subscriber
 from templates_app.models import MessageTemplate
 
@@ -35,10 +38,27 @@ class Recorded(NamedTuple):
     units: int
 
 
+class TurnedOff(NamedTuple):
+    """A person said no to a template as a whole: what was granted by then is void."""
+
+    template_id: int
+    subscriber_id: int
+    at: datetime
+
+
+class Refusal(NamedTuple):
+    """WeChat said "not subscribed" (43101) to a message that left at ``left_at``, holding ``grant_id`` (0: none)."""
+
+    subscriber_id: int
+    grant_id: int
+    left_at: datetime
+
+
 def record(answers: Sequence[NewAnswer]) -> Recorded:
     """Write answers down and grant what they are worth; an answer already known changes nothing.
 
-    A yes from before the person last turned the template off grants nothing: WeChat has voided it.
+    A yes from before the person last turned the template off grants nothing: WeChat has voided it. What a refused
+    popup does to the stock WeChat leaves open: the mini-program's ``reject_revokes`` decides.
     """
     with transaction.atomic():
         _take_turns({new.subscriber_id for new in answers})
@@ -52,6 +72,8 @@ def record(answers: Sequence[NewAnswer]) -> Recorded:
         grants = [grant for new, row in zip(fresh, rows, strict=True) for grant in _grants_of(new, answer=row)]
         Grant.objects.bulk_create(grants, batch_size=500)
         _turn_on([new for new in fresh if new.agrees], relations=relations)
+        _ban([new for new in fresh if new.answer == BAN])
+        turn_off([TurnedOff(*_relation(new), new.answered_at) for new in fresh if _revokes(new)])
     return Recorded(answers=len(rows), units=len(grants))
 
 
@@ -79,6 +101,7 @@ def _row(new: NewAnswer, *, units: int, pair: Answer | None) -> Answer:
         answer=new.answer,
         source=new.source,
         units=units,
+        is_silent=new.is_silent,
         request_key=new.request_key,
         answered_at=new.answered_at,
         pair=pair,
@@ -140,6 +163,32 @@ def _turns_on(new: NewAnswer, relation: Subscription | None) -> bool:
     return relation.decided_at is None or new.answered_at > relation.decided_at
 
 
+def _ban(told: Sequence[NewAnswer]) -> None:
+    """WeChat does not let these people be asked for the template; what they hold is kept."""
+    Subscription.objects.bulk_create(
+        [
+            Subscription(template_id=template_id, subscriber_id=subscriber_id, state=Subscription.State.BANNED)
+            for template_id, subscriber_id in dict.fromkeys(_relation(new) for new in told)
+        ],
+        update_conflicts=True,
+        unique_fields=["template", "subscriber"],
+        update_fields=["state", "changed_at"],
+    )
+
+
+def lift_ban(template: MessageTemplate) -> int:
+    """WeChat allows the template again: its relations are what people last decided. Returns how many there are."""
+    banned = Subscription.objects.filter(template=template, state=Subscription.State.BANNED)
+    decided_on = Q(decided_at__isnull=False) & (Q(turned_off_at__isnull=True) | Q(turned_off_at__lt=F("decided_at")))
+    with transaction.atomic():
+        on = banned.filter(decided_on).update(state=Subscription.State.ON, changed_at=Now())
+        return on + banned.update(state=Subscription.State.OFF, changed_at=Now())
+
+
+def _revokes(new: NewAnswer) -> bool:
+    return new.answer == REJECT and new.template.mini_program.reject_revokes
+
+
 def in_stock(*, template: MessageTemplate) -> QuerySet[Grant]:
     """Return the units of a template that could be used this moment."""
     return Grant.objects.filter(unexpired(), template=template, state=Grant.State.AVAILABLE)
@@ -186,49 +235,95 @@ def give_back(grant_ids: Collection[int]) -> int:
     if not grant_ids:
         return 0
     held = Grant.objects.filter(pk__in=grant_ids, state__in=[Grant.State.RESERVED, Grant.State.SPENT])
-    turned_off = Subscription.objects.filter(
-        template=OuterRef("template"), subscriber=OuterRef("subscriber"), turned_off_at__gte=OuterRef("granted_at")
-    )
-    revoked = held.filter(Exists(turned_off)).update(state=Grant.State.REVOKED, settled_at=Now())
+    revoked = held.filter(_turned_off_since()).update(state=Grant.State.REVOKED, settled_at=Now())
     return revoked + held.update(state=Grant.State.AVAILABLE, settled_at=None)
 
 
-def revoke_refused(*, template: MessageTemplate, refused: Collection[tuple[int, int, datetime]]) -> int:
-    """WeChat said "not subscribed" (43101): what we held when the message left is void, newer units are not.
+def revoke_refused(*, template: MessageTemplate, refusals: Collection[Refusal]) -> int:
+    """WeChat said "not subscribed": what we held when the message left is void, newer units are not.
 
-    ``refused`` is (subscriber id, grant id of the message or 0, moment it left). Returns how many units were revoked.
+    Units of a counted template that are revoked so are *drift*, written down for each person; a long-term template is
+    turned off. Returns how many units were revoked.
     """
-    revoked = 0
-    for subscriber_id, grant_id, left_at in sorted(refused):
-        held = Grant.objects.filter(
-            Q(pk=grant_id, state=Grant.State.RESERVED)
-            | Q(state=Grant.State.AVAILABLE, template=template, subscriber_id=subscriber_id, granted_at__lte=left_at)
+    if not template.is_counted:
+        return turn_off([TurnedOff(template.pk, refusal.subscriber_id, refusal.left_at) for refusal in refusals])
+    left_at = {refusal.subscriber_id: refusal.left_at for refusal in refusals}
+    in_hand = {refusal.grant_id for refusal in refusals}
+    with transaction.atomic():
+        _take_turns(left_at)
+        held = Grant.objects.filter(template=template, subscriber_id__in=left_at, state__in=Grant.COUNTABLE)
+        void = {
+            grant.pk: grant.subscriber_id
+            for grant in held.select_for_update().order_by("pk")
+            if (grant.pk in in_hand if grant.state == Grant.State.RESERVED else _is_older(grant, left_at))
+        }
+        revoked = Grant.objects.filter(pk__in=void).update(state=Grant.State.REVOKED, settled_at=Now())
+        Drift.objects.bulk_create(
+            Drift(template=template, subscriber_id=subscriber_id, units=units, at=left_at[subscriber_id])
+            for subscriber_id, units in Counter(void.values()).items()
         )
-        revoked += held.update(state=Grant.State.REVOKED, settled_at=Now())
     return revoked
 
 
-def turn_off(*, template: MessageTemplate, subscriber_ids: Collection[int], at: datetime) -> int:
-    """The person turned the template off: every unit granted by then is void, and the standing relation is off.
+def _is_older(grant: Grant, left_at: Mapping[int, datetime]) -> bool:
+    return grant.granted_at <= left_at[grant.subscriber_id]
 
-    A relation turned on later than ``at`` stays on: the news is old. Returns how many units were revoked. Units in
+
+def turn_off(decisions: Collection[TurnedOff]) -> int:
+    """People turned templates off: every unit granted by then is void, and the standing relation is off.
+
+    A relation turned on later than that stays on: the news is old. Returns how many units were revoked. Units in
     flight follow when they come back (see ``give_back``), reports of older answers find them void (see ``record``).
     """
+    if not decisions:
+        return 0
+    latest: dict[Relation, datetime] = {}
+    for template_id, subscriber_id, at in decisions:
+        relation = (template_id, subscriber_id)
+        latest[relation] = max(at, latest.get(relation, at))
     with transaction.atomic():
-        _take_turns(subscriber_ids)
-        Subscription.objects.bulk_create(
-            [Subscription(template=template, subscriber_id=subscriber_id) for subscriber_id in subscriber_ids],
-            ignore_conflicts=True,
+        _take_turns({subscriber_id for _template_id, subscriber_id in latest})
+        _write_off(latest)
+        concerned = Grant.objects.filter(
+            template_id__in={template_id for template_id, _subscriber_id in latest},
+            subscriber_id__in={subscriber_id for _template_id, subscriber_id in latest},
+            state=Grant.State.AVAILABLE,
         )
-        relations = Subscription.objects.filter(template=template, subscriber_id__in=subscriber_ids)
-        relations.filter(Q(turned_off_at__isnull=True) | Q(turned_off_at__lt=at)).update(turned_off_at=at)
-        # Of a yes and a no in the same instant, the no counts: it revokes the unit, too.
-        relations.filter(Q(decided_at__isnull=True) | Q(decided_at__lte=at)).update(
-            state=Subscription.State.OFF, decided_at=at, changed_at=Now()
+        return concerned.filter(_turned_off_since()).update(state=Grant.State.REVOKED, settled_at=Now())
+
+
+def _write_off(latest: Mapping[Relation, datetime]) -> None:
+    Subscription.objects.bulk_create(
+        [Subscription(template_id=template_id, subscriber_id=subscriber_id) for template_id, subscriber_id in latest],
+        ignore_conflicts=True,
+    )
+    known = Subscription.objects.filter(
+        template_id__in={template_id for template_id, _subscriber_id in latest},
+        subscriber_id__in={subscriber_id for _template_id, subscriber_id in latest},
+    ).values_list("pk", "template_id", "subscriber_id")
+    rows = [(pk, latest[template_id, who]) for pk, template_id, who in known if (template_id, who) in latest]
+    update_from_values(
+        Subscription,
+        columns=["turned_off_at"],
+        rows=rows,
+        only_if="(t.turned_off_at IS NULL OR t.turned_off_at < v.column2)",
+    )
+    # Of a yes and a no in the same instant, the no counts: it revokes the unit, too.
+    update_from_values(
+        Subscription,
+        columns=["decided_at", "state", "changed_at"],
+        rows=[(pk, at, Subscription.State.OFF, timezone.now()) for pk, at in rows],
+        only_if="(t.decided_at IS NULL OR t.decided_at <= v.column2)",
+    )
+
+
+def _turned_off_since() -> Exists:
+    """Return the condition that a unit's template was turned off by its person when or after it was granted."""
+    return Exists(
+        Subscription.objects.filter(
+            template=OuterRef("template"), subscriber=OuterRef("subscriber"), turned_off_at__gte=OuterRef("granted_at")
         )
-        return Grant.objects.filter(
-            template=template, subscriber_id__in=subscriber_ids, state=Grant.State.AVAILABLE, granted_at__lte=at
-        ).update(state=Grant.State.REVOKED, settled_at=Now())
+    )
 
 
 def lapse() -> int:
@@ -240,3 +335,42 @@ def lapse() -> int:
         return Grant.objects.filter(pk__in=batch, state=Grant.State.AVAILABLE).update(
             state=Grant.State.LAPSED, settled_at=Now()
         )
+
+
+def revalued() -> QuerySet[MessageTemplate]:
+    """Return the templates whose validity was changed since the ends of their units were reckoned."""
+    return MessageTemplate.objects.exclude(validity_days=F("validity_applied")).exclude(
+        validity_days__isnull=True, validity_applied__isnull=True
+    )
+
+
+def apply_validity() -> int:
+    """Reckon the ends of units anew where a template's validity was changed, one batch a call; returns how many.
+
+    What lapsed by our own policy comes back when it would still be valid; what is revoked or void does not.
+    """
+    with transaction.atomic():
+        template = revalued().select_for_update(skip_locked=True).order_by("pk").first()
+        if template is None:
+            return 0
+        rows = Grant.objects.filter(
+            template=template, pk__gt=template.validity_applied_upto, state__in=[*Grant.COUNTABLE, Grant.State.LAPSED]
+        )
+        batch = list(rows.order_by("pk").values_list("pk", flat=True)[:LAPSE_BATCH])
+        days = template.validity_days
+        mine = MessageTemplate.objects.filter(pk=template.pk)
+        if not batch:
+            return mine.update(validity_applied=days, validity_applied_upto=0)
+        units = Grant.objects.filter(pk__in=batch)
+        units.update(expires_at=F("granted_at") + timedelta(days=days) if days else None)
+        _revive(units)
+        mine.update(validity_applied_upto=batch[-1])
+    return len(batch)
+
+
+def _revive(units: QuerySet[Grant]) -> None:
+    drifted = Drift.objects.filter(
+        template=OuterRef("template"), subscriber=OuterRef("subscriber"), at__gte=OuterRef("granted_at")
+    )
+    lapsed = units.filter(unexpired(), ~_turned_off_since(), ~Exists(drifted), state=Grant.State.LAPSED)
+    lapsed.update(state=Grant.State.AVAILABLE, settled_at=None)

@@ -17,6 +17,7 @@ from templates_app.models import MessageTemplate
 REACH = timedelta(seconds=120)
 OTHER_WITNESS = {Source.CLIENT: Source.CALLBACK, Source.CALLBACK: Source.CLIENT}
 REJECT = "reject"
+BAN = "ban"
 
 Identity = tuple[int, int, str]
 
@@ -31,7 +32,7 @@ class NewAnswer:
     """What somebody answered, to be written down once.
 
     ``request_key`` makes a repeated report the same report; ``units`` is how many consents it is worth (an import may
-    bring several); ``answer`` is WeChat's own word.
+    bring several); ``answer`` is WeChat's own word; ``is_silent``: no popup was shown, the person always keeps it.
     """
 
     subscriber_id: int
@@ -42,6 +43,7 @@ class NewAnswer:
     request_key: str
     units: int = 1
     scene_id: int | None = None
+    is_silent: bool = False
 
     @property
     def identity(self) -> Identity:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('subscriptions', '0005_consent_books'),
+        ('subscriptions', '0006_main_switch_seen'),
         ('templates_app', '0002_consent_books'),
     ]
 

@@ -33,6 +33,8 @@ class Subscriber(models.Model):
         _("refused by WeChat"), null=True, blank=True, help_text=_("WeChat does not know this openid.")
     )
     main_switch_off_at = models.DateTimeField(_("turned all messages off"), null=True, blank=True)
+    # When we last learnt how the switch stood: older news comes too late.
+    main_switch_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
     paused_until = models.DateTimeField(_("wants no card until"), null=True, blank=True)
     quiet_from = models.TimeField(_("own quiet hours from"), null=True, blank=True)
     quiet_until = models.TimeField(_("own quiet hours until"), null=True, blank=True)

@@ -10,7 +10,7 @@ from django.core import signing
 from django.utils import timezone
 
 from notify_platform.api import prompt_ids
-from subscriptions.models import Answer, Grant, Scene, SceneTemplate, Source, Subscription
+from subscriptions.models import Answer, Grant, PromptReport, Scene, SceneTemplate, Source, Subscription
 from tests import factories
 from tests.api.conftest import a_phone_of, invalid, iso, problem
 
@@ -279,3 +279,78 @@ def test_the_body_has_to_be_an_object(phone, scene):
     assert [answer.json()["error"]["code"] for answer in answers] == ["invalid"] * 5
     assert answers[0].json() == problem("invalid", "Invalid data. Expected a dictionary, but got list.")
     assert answers[3].json() == problem("invalid", "No data provided")
+
+
+# --- every word and every code ---------------------------------------------------------------------------------------
+
+ON, SUSPENDED, NONE = "on", "suspended", "none"
+
+
+@pytest.mark.parametrize(
+    ("word", "state", "available"),
+    [
+        ("accept", ON, 1),
+        ("acceptWithAudio", ON, 1),
+        ("acceptWithAlert", ON, 1),
+        ("acceptWithForcePush", ON, 1),
+        ("reject", NONE, 0),
+        ("ban", "banned", 0),
+        ("filter", NONE, 0),
+        ("tomorrow", NONE, 0),
+    ],
+)
+def test_each_word_of_the_popup_has_its_effect(report, template, word, state, available):
+    balance = report({template.wechat_id: word}).json()["balances"][0]
+
+    assert (balance["state"], balance["available"]) == (state, available)
+    assert list(Answer.objects.values_list("answer", flat=True)) == [word]
+
+
+CODES = [10001, 10002, 10003, 10004, 10005, 20001, 20002, 20003, 20004, 20005, 20013]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_code_of_a_popup_that_failed_is_written_down_once_and_grants_nothing(report, person, mini_program, code):
+    for _repeated in range(2):
+        assert report(None, err_code=code).json() == {"balances": []}
+
+    assert list(PromptReport.objects.values_list("err_code", "scene__code")) == [(code, "order-paid")]
+    assert (Answer.objects.count(), Grant.objects.count()) == (0, 0)
+    person.refresh_from_db()
+    mini_program.refresh_from_db()
+    assert (person.main_switch_off_at is not None) == (code == 20004)
+    assert (mini_program.banned_at is not None) == (code == 20005)
+
+
+def test_what_a_person_holds_is_kept_and_suspended_while_everything_is_off(report, phone, template):
+    report({template.wechat_id: "accept"})
+    report(None, err_code=20004, client_request_id="request-2")
+    off = phone.get("subscriptions").json()["subscriptions"][0]
+    report({template.wechat_id: "reject"}, client_request_id="request-3")
+    on = phone.get("subscriptions").json()["subscriptions"][0]
+
+    assert (off["state"], off["available"]) == (SUSPENDED, 1)
+    assert (on["state"], on["available"]) == (ON, 1)
+
+
+def test_an_old_report_that_comes_late_does_not_lift_the_main_switch(report, person, template):
+    report(None, err_code=20004)
+
+    report({template.wechat_id: "accept"}, client_request_id="request-2", answered_ago_ms=60_000)
+
+    person.refresh_from_db()
+    assert person.main_switch_off_at is not None
+    assert Grant.objects.count() == 1
+
+
+def test_a_ban_reaches_nobodys_balance_and_stops_the_asking_for_all(report, mini_program, scene, template):
+    other = factories.subscribers(mini_program, count=1)[0]
+    factories.grants(template, to=[other])
+
+    report({template.wechat_id: "ban"})
+
+    phone = a_phone_of(other)
+    balance = phone.get("subscriptions").json()["subscriptions"][0]
+    assert (balance["state"], balance["available"]) == (SUSPENDED, 1)
+    plan = phone.get("prompts", scene="order-paid").json()
+    assert (plan["template_ids"], plan["reasons"][0]["code"]) == ([], "template_banned")

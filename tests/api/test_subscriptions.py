@@ -9,6 +9,7 @@ import time_machine
 from django.utils import timezone
 
 from subscriptions.grants import ledger
+from subscriptions.grants.ledger import TurnedOff
 from subscriptions.models import Subscription
 from templates_app.models import MessageTemplate
 from tests import factories
@@ -26,7 +27,7 @@ def test_what_a_person_has_to_do_with_is_listed_by_title(phone, person, mini_pro
     with time_machine.travel(NOW, tick=False):
         factories.grants(shipped, to=[person], units=2)
         factories.grants(shipped, to=[person], age=timedelta(days=3))
-        ledger.turn_off(template=off, subscriber_ids=[person.pk], at=NOW)
+        ledger.turn_off([TurnedOff(off.pk, person.pk, NOW)])
         answer = phone.get("subscriptions")
 
     assert answer.status_code == 200

@@ -44,22 +44,31 @@ class Owned:
         return f"{self.model}.{self.field}"
 
 
+CONSENT_BOOKS = frozenset(f"subscriptions/grants/{name}.py" for name in ("ledger", "forgetting"))
 OWNED = [
-    Owned("subscriptions.Grant", "state", frozenset({"subscriptions/grants/ledger.py"})),
-    Owned("subscriptions.Subscription", "state", frozenset({"subscriptions/grants/ledger.py"})),
+    Owned("subscriptions.Grant", "state", CONSENT_BOOKS),
+    # A wish needs a row to be noted at: ``wishes`` makes it, off and undecided, and changes no state.
+    Owned("subscriptions.Subscription", "state", CONSENT_BOOKS | {"subscriptions/grants/wishes.py"}),
     Owned("templates_app.MessageTemplate", "state", frozenset({"templates_app/catalog.py"})),
     Owned("templates_app.AccessToken", "*", frozenset({"notify_platform/wechat/tokens.py"})),
     Owned("jobs.SendJob", "state", frozenset({"notify_platform/jobs/jobs.py"})),
+    Owned("jobs.Event", "*", frozenset({"notify_platform/jobs/events.py"})),
     Owned(
         "delivery.Delivery",
         "state",
         frozenset(f"notify_platform/delivery/{name}.py" for name in ("fanout", "claims", "settlement", "reports")),
     ),
     Owned("delivery.Pace", "*", frozenset({"notify_platform/delivery/pacing.py"})),
+    Owned("subscriptions.PromptReport", "*", frozenset({"subscriptions/prompts/reporting.py"})),
+    Owned("templates_app.MiniProgram", "banned_at", frozenset({"notify_platform/jobs/bans.py"})),
     Owned("alerts.Alert", "*", frozenset({"notify_platform/alerts/alerts.py"})),
     Owned("subscriptions.AskingTally", "*", frozenset({"notify_platform/insights/asking.py"})),
     Owned("subscriptions.ExpectedDemand", "*", frozenset({"notify_platform/insights/demand.py"})),
-    Owned("callbacks.CallbackEvent", "*", frozenset({"notify_platform/callbacks/inbox.py"})),
+    Owned(
+        "callbacks.CallbackEvent",
+        "*",
+        frozenset(f"notify_platform/callbacks/{name}.py" for name in ("inbox", "keeping")),
+    ),
 ]
 # One form writes a draft, with the columns a person may write; the simulator has no models.
 SAVING = {"notify_platform/console/desk/composing.py"}
@@ -156,9 +165,7 @@ def written_in(module: Module, owned: Owned) -> list[str]:
 def test_every_model_with_a_state_has_an_owner() -> None:
     ours = [model for model in apps.get_models() if model.__module__.split(".")[0] in PACKAGES]
     with_state = {model._meta.label for model in ours if any(field.name == "state" for field in model._meta.fields)}
-    stateless = {"templates_app.AccessToken", "delivery.Pace", "alerts.Alert"}
-    derived = {"subscriptions.AskingTally", "subscriptions.ExpectedDemand"}
-    assert with_state == {owned.model for owned in OWNED} - stateless - derived
+    assert with_state == {owned.model for owned in OWNED if owned.field == "state"} | {"callbacks.CallbackEvent"}
 
 
 @pytest.mark.parametrize("owned", OWNED, ids=lambda owned: owned.label)

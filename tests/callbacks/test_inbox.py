@@ -94,7 +94,7 @@ def test_an_event_no_message_ever_fits_is_put_aside_and_says_so(template, accept
         inbox.handle_due()
 
     assert states() == [State.UNMATCHED]
-    assert CallbackEvent.objects.get().error == "no message fits"
+    assert CallbackEvent.objects.get().error == CallbackEvent.Trouble.NO_MESSAGE
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_each_line_of_a_popup_counts(template):
     inbox.handle_due()
 
     assert states() == [State.UNMATCHED]
-    assert CallbackEvent.objects.get().error == "a template is not in our list: sync the templates"
+    assert CallbackEvent.objects.get().error == CallbackEvent.Trouble.NO_TEMPLATE
     assert list(Grant.objects.values_list("template_id", flat=True)) == [template.pk]
     assert sorted(Answer.objects.values_list("answer", flat=True)) == ["accept", "reject"]
 
@@ -257,10 +257,13 @@ def test_a_number_that_is_none_is_not_stored(template, number):
 def failing_at(bad, *, error):
     """Return the popups' handler, which fails after its work when the bad person's push is among the batch."""
 
+    popups = inbox.HANDLERS["subscribe_msg_popup_event"]
+
     def handle(mini_program, batch):
-        inbox._handle_popups(mini_program, batch)
+        effects = popups(mini_program, batch)
         if any(push.body["FromUserName"] == bad for push in batch):
             raise error
+        return effects
 
     return handle
 

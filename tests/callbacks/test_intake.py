@@ -8,23 +8,12 @@ import pytest
 from django.urls import reverse
 
 from notify_platform.callbacks.models import CallbackEvent
-from notify_platform.wechat import signing
 from notify_platform.wechat.signing import CallbackKeys
 from templates_app.models import MiniProgram
 from tests import factories
+from tests.callbacks.posting import ITEM, NONCE, SENT, STAMP, check_address, keys_of, plain, push, safe, stored
 
 pytestmark = pytest.mark.django_db
-STAMP, NONCE = "1767225600", "8823412345"
-OPENID = "otFpruAK8D-E6EfStSYonYSBZ8_4"
-ITEM = {"TemplateId": "T1", "MsgID": "1864323726461255680", "ErrorCode": "0", "ErrorStatus": "success"}
-SENT = {
-    "ToUserName": "gh_123456789abc",
-    "FromUserName": OPENID,
-    "CreateTime": 1767225661,
-    "MsgType": "event",
-    "Event": "subscribe_msg_sent_event",
-    "List": ITEM,
-}
 
 
 @pytest.fixture
@@ -38,47 +27,8 @@ def xml_of(document):
     return f"<xml>{head}<SubscribeMsgSentEvent><List>{item}</List></SubscribeMsgSentEvent></xml>".encode()
 
 
-def keys_of(mini_program):
-    return CallbackKeys(
-        app_id=mini_program.app_id, token=mini_program.callback_token, aes_key=mini_program.callback_aes_key
-    )
-
-
-def safe(plain, *, keys, shape="json"):
-    encrypted = signing.encrypt(plain, keys=keys)
-    query = {
-        "timestamp": STAMP,
-        "nonce": NONCE,
-        "encrypt_type": "aes",
-        "signature": signing.signature(keys.token, STAMP, NONCE),
-        "msg_signature": signing.signature(keys.token, STAMP, NONCE, encrypted),
-    }
-    if shape == "json":
-        return query, json.dumps({"ToUserName": "gh_1", "Encrypt": encrypted}).encode()
-    return query, f"<xml><ToUserName>gh_1</ToUserName><Encrypt><![CDATA[{encrypted}]]></Encrypt></xml>".encode()
-
-
-def plain(body, *, token):
-    return {"timestamp": STAMP, "nonce": NONCE, "signature": signing.signature(token, STAMP, NONCE)}, body
-
-
-def push(client, mini_program, query, body):
-    address = reverse("wechat-callback", args=[mini_program.app_id])
-    return client.post(address, data=body, content_type="application/octet-stream", query_params=query)
-
-
-def stored():
-    return list(CallbackEvent.objects.values_list("event", "state"))
-
-
 def test_the_address_check_is_answered_with_its_echo(client, mini_program):
-    query = {
-        "signature": signing.signature(mini_program.callback_token, STAMP, NONCE),
-        "timestamp": STAMP,
-        "nonce": NONCE,
-        "echostr": "7362514839201847561",
-    }
-    answer = client.get(reverse("wechat-callback", args=[mini_program.app_id]), query_params=query)
+    answer = check_address(client, mini_program, token=mini_program.callback_token)
 
     assert (answer.status_code, answer.content) == (200, b"7362514839201847561")
     assert answer.headers["Content-Type"] == "text/plain"
@@ -111,11 +61,53 @@ def test_a_push_in_plain_mode_is_stored(client, shape):
 
 
 def test_in_compatible_mode_only_the_envelope_counts(client, mini_program):
-    query, body = safe(json.dumps(SENT).encode(), keys=keys_of(mini_program))
-    forged = {**SENT, "Event": "forged", **json.loads(body)}
+    forged = {**SENT, "Event": "forged"}
+    request = safe(json.dumps(SENT).encode(), keys=keys_of(mini_program), beside=forged)
 
-    assert push(client, mini_program, query, json.dumps(forged).encode()).status_code == 200
+    assert push(client, mini_program, *request).status_code == 200
     assert stored() == [("subscribe_msg_sent_event", "pending")]
+
+
+def test_in_compatible_mode_without_a_key_the_plain_fields_count(client, mini_program):
+    request = safe(b"{}", keys=keys_of(mini_program), beside=SENT)
+    MiniProgram.objects.update(callback_aes_key="")
+
+    assert push(client, mini_program, *request).content == b"success"
+    assert CallbackEvent.objects.get().body == SENT
+
+
+def test_an_envelope_alone_that_nobody_can_open_is_refused(client, mini_program):
+    request = safe(json.dumps(SENT).encode(), keys=keys_of(mini_program))
+    MiniProgram.objects.update(callback_aes_key="")
+
+    assert push(client, mini_program, *request).status_code == 403
+    assert stored() == []
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_the_question_whether_the_path_answers_is_answered_and_nothing_is_kept(client, signed):
+    mini_program = factories.a_mini_program(callback_aes_key="")
+    query, body = plain(b'{"action": "CheckContainerPath"}', token=mini_program.callback_token)
+
+    answer = push(client, mini_program, query if signed else {}, body)
+
+    assert (answer.status_code, answer.content) == (200, b"success")
+    assert stored() == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"action": "CheckContainerPath", "MsgType": "event"}',
+        b'{"action": "Other"}',
+        b"<xml><action>CheckContainerPath</action></xml>",
+        b'{"action": "CheckContainerPath", "more": "' + b"x" * 200 + b'"}',
+        b'{"action": ',
+    ],
+)
+def test_nothing_else_passes_for_that_question(client, mini_program, body):
+    assert push(client, mini_program, {}, body).status_code == 403
+    assert stored() == []
 
 
 def test_the_same_push_three_times_is_stored_once_in_whatever_shape(client, mini_program):
@@ -138,16 +130,6 @@ def test_two_events_of_one_person_in_one_second_are_two(client, mini_program):
         push(client, mini_program, *safe(json.dumps(document).encode(), keys=keys))
 
     assert len(stored()) == 2
-
-
-def test_the_previous_keys_are_accepted_while_keys_are_changed(client, mini_program):
-    old = keys_of(mini_program)
-    MiniProgram.objects.update(
-        callback_token="new-token", callback_aes_key="B" * 43,
-        previous_callback_token=old.token, previous_callback_aes_key=old.aes_key,
-    )  # fmt: skip
-
-    assert push(client, mini_program, *safe(json.dumps(SENT).encode(), keys=old)).status_code == 200
 
 
 def test_an_event_we_do_not_own_is_answered_and_kept_as_such(client, mini_program):

@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from notify_platform.alerts.models import Alert
+from notify_platform.api import keys
 from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.core.models import Bell, DriverLease, WorkerNode, audit
 from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Reason, Skip
@@ -101,6 +102,7 @@ def a_row_of_everything() -> dict[str, Any]:
     Bell.objects.create(name=f"deliver:{program.pk}", rung_at=now)
     DriverLease.objects.create(name=f"host:{program.pk}/0", until=now)
     a_callback(program, openid=person.openid)
+    keys.issue(program, name="Back end", scopes=["sessions"], by=None)
     audit(job.created_by, action="submit", subject=f"job {job.pk}", reach=1)
     return {"program": program, "template": template, "person": person, "job": job, "delivery": delivery}
 

@@ -59,7 +59,7 @@ def test_only_the_approver_approves_and_only_the_operator_operates() -> None:
 def test_every_model_of_the_platform_can_be_read_at_the_desk() -> None:
     from django.contrib import admin
 
-    ours = {"templates_app", "subscriptions", "jobs", "delivery", "callbacks", "alerts", "core"}
+    ours = {"templates_app", "subscriptions", "jobs", "delivery", "callbacks", "api", "alerts", "core"}
     models = {model for config in apps.get_app_configs() if config.label in ours for model in config.get_models()}
     inlines = {inline.model for each in admin.site._registry.values() for inline in each.inlines}
     assert models - set(admin.site._registry) - inlines == set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections import Counter
 from datetime import timedelta
 
@@ -17,6 +16,7 @@ from notify_platform.insights import books, funnels
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
 from tests import factories, wechat_world
+from tests.journeys.processes import children, descendants, is_alive
 from tests.journeys.waiting import until
 
 State = Delivery.State
@@ -45,35 +45,13 @@ def worker(spawn):
     child = spawn("manage.py", "worker")
     until(
         lambda: (
-            WorkerNode.objects.filter(pulse_at__gt=timezone.now() - timedelta(seconds=2)).exists() and cluster_of(child)
+            WorkerNode.objects.filter(pulse_at__gt=timezone.now() - timedelta(seconds=2)).exists()
+            and descendants(child.pid)
         )
     )
     first = WorkerNode.objects.get().pulse_at
     until(lambda: WorkerNode.objects.get().pulse_at > first)
     return child
-
-
-def children(pid):
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
-    return [int(one) for one in found]
-
-
-def cluster_of(worker):
-    """Every process below the supervisor."""
-    found, look_at = [], [worker.pid]
-    while look_at:
-        below = [child for pid in look_at for child in children(pid)]
-        found += below
-        look_at = below
-    return found
-
-
-def is_alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def job_state():
@@ -111,7 +89,7 @@ def test_killing_an_idle_process_of_the_queue_heals(stage, worker):
 def test_killing_the_supervisor_leaves_nobody_sending(stage, worker, wechat):
     factories.a_running_job(stage(people=2000))
     until(lambda: wechat.counts().counted > 50)
-    family = cluster_of(worker)
+    family = descendants(worker.pid)
     assert len(family) >= 5
 
     worker.send_signal(signal.SIGKILL)
@@ -127,7 +105,7 @@ def test_killing_the_supervisor_leaves_nobody_sending(stage, worker, wechat):
 def test_a_worker_asked_to_stop_settles_what_left_and_leaves_no_process(stage, worker, wechat):
     job = factories.a_running_job(stage(people=2000, latency_ms=100.0))
     until(lambda: wechat.counts().counted > 50)
-    family = cluster_of(worker)
+    family = descendants(worker.pid)
 
     worker.terminate()
 

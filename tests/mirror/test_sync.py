@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from notify_platform.core.models import Bell
 from notify_platform.mirror.sync import sync
 from notify_platform.wechat.gateway import WeChatRefused, WeChatUnreachable, gateway_for
 from notify_platform.wechat.outcomes import Word
@@ -129,6 +130,16 @@ def test_no_readable_answer_changes_nothing(mini_program, wechat, wechat_lists, 
     with pytest.raises(WeChatUnreachable):
         sync(mini_program)
     assert everything() == before
+
+
+def test_new_templates_ring_for_the_pushes_that_wait_for_them_and_nothing_else_does(mini_program, wechat_lists) -> None:
+    bells = Bell.objects.filter(name=f"unmatched:{mini_program.pk}")
+    sync(mini_program)
+    assert bells.count() == 1
+
+    bells.delete()
+    sync(mini_program)
+    assert bells.count() == 0
 
 
 class Closings:

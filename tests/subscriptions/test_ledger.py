@@ -11,8 +11,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from subscriptions.grants import ledger
-from subscriptions.grants.ledger import NewAnswer
-from subscriptions.models import Answer, Grant, Source, Subscription
+from subscriptions.grants.ledger import NewAnswer, Refusal, TurnedOff
+from subscriptions.models import Answer, Drift, Grant, Source, Subscription
+from templates_app.models import MessageTemplate
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -63,12 +64,52 @@ def test_the_same_report_twice_in_one_call_is_one_unit(person, template):
     assert ledger.record([an_answer(person, template), an_answer(person, template)]) == (1, 1)
 
 
-@pytest.mark.parametrize("word", ["reject", "ban", "filter", "something-new"])
+@pytest.mark.parametrize("word", ["reject", "filter", "something-new"])
 def test_an_answer_that_is_no_yes_is_written_down_and_grants_nothing(person, template, word):
     assert ledger.record([an_answer(person, template, answer=word)]) == (1, 0)
     assert Answer.objects.get().answer == word
     assert states(template) == {}
     assert Subscription.objects.count() == 0
+
+
+def test_a_ban_is_written_down_and_keeps_the_stock(person, template):
+    ledger.record([an_answer(person, template)])
+
+    assert ledger.record([an_answer(person, template, answer="ban", request_key="r2")]) == (1, 0)
+    assert states(template) == {State.AVAILABLE: 1}
+    assert Subscription.objects.get().state == Subscription.State.BANNED
+
+
+def test_lifting_a_ban_leaves_everybody_as_they_last_decided(template):
+    on, off, never = factories.subscribers(template.mini_program, count=3)
+    ledger.record([an_answer(on, template), an_answer(off, template)])
+    ledger.turn_off([TurnedOff(template.pk, off.pk, timezone.now())])
+    ledger.record([an_answer(who, template, answer="ban", request_key="r2") for who in (on, off, never)])
+
+    assert ledger.lift_ban(template) == 3
+    assert dict(Subscription.objects.values_list("subscriber", "state")) == {
+        on.pk: Subscription.State.ON,
+        off.pk: Subscription.State.OFF,
+        never.pk: Subscription.State.OFF,
+    }
+
+
+@pytest.mark.parametrize(("reject_revokes", "left"), [(False, State.AVAILABLE), (True, State.REVOKED)])
+def test_what_a_refused_popup_does_to_the_stock_is_the_mini_programs_to_say(reject_revokes, left):
+    template = factories.a_template(factories.a_mini_program(reject_revokes=reject_revokes))
+    person = factories.subscribers(template.mini_program, count=1)[0]
+    ledger.record([an_answer(person, template, answered_at=timezone.now() - timedelta(minutes=9))])
+
+    ledger.record([an_answer(person, template, answer="reject", request_key="r2")])
+
+    assert states(template) == {left: 1}
+
+
+def test_a_silent_yes_is_a_unit_like_any_other_and_marked(person, template):
+    ledger.record([an_answer(person, template, request_key=f"r{n}", is_silent=True) for n in range(3)])
+
+    assert states(template) == {State.AVAILABLE: 3}
+    assert Answer.objects.filter(is_silent=True).count() == 3
 
 
 @pytest.mark.parametrize("word", ["accept", "acceptWithAlert", "acceptWithForcePush"])
@@ -148,7 +189,7 @@ def test_a_unit_given_back_can_be_reserved_again(person, template):
 def test_a_unit_given_back_after_the_person_turned_the_template_off_is_revoked(person, template):
     factories.grants(template, to=[person])
     taken = ledger.reserve(template=template, subscriber_ids=[person.pk])
-    ledger.turn_off(template=template, subscriber_ids=[person.pk], at=timezone.now())
+    ledger.turn_off([TurnedOff(template.pk, person.pk, timezone.now())])
 
     ledger.give_back(taken.values())
 
@@ -160,7 +201,7 @@ def test_turning_a_template_off_revokes_what_was_granted_by_then_and_nothing_els
     factories.grants(template, to=[person, neighbour], age=timedelta(hours=1))
     factories.grants(template, to=[person])
 
-    revoked = ledger.turn_off(template=template, subscriber_ids=[person.pk], at=timezone.now() - timedelta(minutes=30))
+    revoked = ledger.turn_off([TurnedOff(template.pk, person.pk, timezone.now() - timedelta(minutes=30))])
 
     assert revoked == 1
     assert states(template) == {State.AVAILABLE: 2, State.REVOKED: 1}
@@ -174,10 +215,51 @@ def test_a_refusal_by_wechat_revokes_what_was_held_when_the_message_left_but_no_
     left_at = timezone.now() - timedelta(minutes=1)
     factories.grants(template, to=[person])
 
-    revoked = ledger.revoke_refused(template=template, refused=[(person.pk, taken[person.pk], left_at)])
+    revoked = ledger.revoke_refused(template=template, refusals=[Refusal(person.pk, taken[person.pk], left_at)])
 
     assert revoked == 2
     assert states(template) == {State.REVOKED: 2, State.AVAILABLE: 1}
+    assert list(Drift.objects.values_list("subscriber", "template", "units", "at")) == [
+        (person.pk, template.pk, 2, left_at)
+    ]
+
+
+def test_a_refusal_revokes_the_unit_of_its_own_message_only_and_no_other_persons(template):
+    one, other = factories.subscribers(template.mini_program, count=2)
+    factories.grants(template, to=[one, other], age=timedelta(minutes=5))
+    taken = ledger.reserve(template=template, subscriber_ids=[one.pk, other.pk])
+
+    ledger.revoke_refused(template=template, refusals=[Refusal(one.pk, taken[one.pk], timezone.now())])
+
+    assert dict(Grant.objects.values_list("subscriber", "state")) == {one.pk: State.REVOKED, other.pk: State.RESERVED}
+
+
+def test_a_refusal_for_a_long_term_template_turns_it_off_unless_there_is_a_newer_yes():
+    template = factories.a_template(factories.a_mini_program(), kind=MessageTemplate.Kind.LONG_TERM)
+    old, newer = factories.subscribers(template.mini_program, count=2)
+    left_at = timezone.now() - timedelta(minutes=1)
+    ledger.record([an_answer(old, template, answered_at=left_at - timedelta(hours=1)), an_answer(newer, template)])
+
+    ledger.revoke_refused(template=template, refusals=[Refusal(old.pk, 0, left_at), Refusal(newer.pk, 0, left_at)])
+
+    assert dict(Subscription.objects.values_list("subscriber", "state")) == {
+        old.pk: Subscription.State.OFF,
+        newer.pk: Subscription.State.ON,
+    }
+    assert Drift.objects.count() == 0
+
+
+def test_refusals_of_many_people_take_as_many_queries_as_of_one(template, django_assert_num_queries):
+    people = factories.subscribers(template.mini_program, count=60)
+    factories.grants(template, to=people, units=2, age=timedelta(minutes=5))
+    taken = ledger.reserve(template=template, subscriber_ids=[person.pk for person in people])
+
+    for some in (people[:1], people[1:]):
+        with django_assert_num_queries(6):
+            refusals = [Refusal(person.pk, taken[person.pk], timezone.now()) for person in some]
+            ledger.revoke_refused(template=template, refusals=refusals)
+
+    assert states(template) == {State.REVOKED: 120}
 
 
 def test_units_lapse_in_batches_until_none_are_left(person, template, monkeypatch):
@@ -229,3 +311,70 @@ def test_lapsing_passes_over_a_unit_somebody_else_holds_and_waits_for_nobody(tra
     assert lapsed == [1]
     assert list(Grant.objects.filter(state=State.AVAILABLE)) == [held]
     assert ledger.lapse() == 1
+
+
+# --- a validity that is changed --------------------------------------------------------------------------------------
+
+
+def change_validity(template, days):
+    MessageTemplate.objects.filter(pk=template.pk).update(validity_days=days)
+    while ledger.apply_validity():
+        pass
+
+
+def ends(template):
+    return sorted((grant.expires_at - grant.granted_at).days for grant in Grant.objects.filter(template=template))
+
+
+def test_a_longer_validity_brings_back_what_our_policy_let_lapse(person, template, monkeypatch):
+    monkeypatch.setattr(ledger, "LAPSE_BATCH", 2)
+    factories.grants(template, to=[person], units=3, age=timedelta(days=8))
+    factories.grants(template, to=[person], units=2)
+    while ledger.lapse():
+        pass
+
+    change_validity(template, 14)
+
+    assert states(template) == {State.AVAILABLE: 5}
+    assert ends(template) == [14] * 5
+    assert not ledger.revalued().exists()
+
+
+def test_no_limit_brings_everything_back_for_good(person, template):
+    factories.grants(template, to=[person], age=timedelta(days=400))
+    ledger.lapse()
+
+    change_validity(template, None)
+
+    assert list(Grant.objects.values_list("state", "expires_at")) == [(State.AVAILABLE, None)]
+
+
+def test_a_shorter_validity_lets_units_lapse_earlier(person, template):
+    factories.grants(template, to=[person], age=timedelta(days=5))
+
+    change_validity(template, 3)
+
+    assert ledger.in_stock(template=template).count() == 0
+    assert ledger.lapse() == 1
+
+
+def test_what_is_revoked_or_void_does_not_come_back(template):
+    revoked, turned_off, drifted = factories.subscribers(template.mini_program, count=3)
+    factories.grants(template, to=[revoked, turned_off, drifted], age=timedelta(days=8))
+    ledger.turn_off([TurnedOff(template.pk, revoked.pk, timezone.now())])
+    ledger.lapse()
+    ledger.turn_off([TurnedOff(template.pk, turned_off.pk, timezone.now())])
+    Drift.objects.create(template=template, subscriber=drifted, units=1, at=timezone.now())
+
+    change_validity(template, 30)
+
+    assert states(template) == {State.REVOKED: 1, State.LAPSED: 2}
+
+
+def test_a_spent_unit_stays_as_it_is(person, template):
+    factories.grants(template, to=[person])
+    ledger.spend(ledger.reserve(template=template, subscriber_ids=[person.pk]).values())
+
+    change_validity(template, 30)
+
+    assert (states(template), ends(template)) == ({State.SPENT: 1}, [7])

@@ -12,6 +12,7 @@ from subscriptions.people import people
 from tests import factories
 
 pytestmark = pytest.mark.django_db
+NOW = timezone.now()
 
 
 @pytest.fixture
@@ -45,15 +46,23 @@ def test_ending_sessions_raises_one_persons_version(person):
 
 
 def test_the_main_switch_keeps_the_moment_it_was_first_known_to_be_off(person):
-    assert people.note_main_switch(person, on=False)
-    first = Subscriber.objects.get(pk=person.pk).main_switch_off_at
+    assert people.note_main_switch(person, on=False, at=NOW)
 
-    assert not people.note_main_switch(person, on=False)
-    assert Subscriber.objects.get(pk=person.pk).main_switch_off_at == first
+    assert not people.note_main_switch(person, on=False, at=NOW + timedelta(minutes=1))
+    assert Subscriber.objects.get(pk=person.pk).main_switch_off_at == NOW
 
 
 def test_the_main_switch_that_is_on_again_is_news_once(person):
-    people.note_main_switch(person, on=False)
+    people.note_main_switch(person, on=False, at=NOW)
 
-    assert [people.note_main_switch(person, on=True) for _ in range(2)] == [True, False]
+    assert [people.note_main_switch(person, on=True, at=NOW) for _ in range(2)] == [True, False]
     assert Subscriber.objects.get(pk=person.pk).main_switch_off_at is None
+
+
+@pytest.mark.parametrize("now_on", [True, False])
+def test_old_news_of_the_main_switch_changes_nothing(person, now_on):
+    people.note_main_switch(person, on=not now_on, at=NOW - timedelta(minutes=2))
+    people.note_main_switch(person, on=now_on, at=NOW)
+
+    assert not people.note_main_switch(person, on=not now_on, at=NOW - timedelta(minutes=1))
+    assert (Subscriber.objects.get(pk=person.pk).main_switch_off_at is None) == now_on

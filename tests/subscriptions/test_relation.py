@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from subscriptions.grants import ledger
+from subscriptions.grants.ledger import TurnedOff
 from subscriptions.grants.pairing import NewAnswer
 from subscriptions.models import Answer, Grant, Source, Subscription
 from tests import factories
@@ -47,7 +48,7 @@ def accept(person, template):
 
 @pytest.fixture
 def turn_off(person, template):
-    return lambda minute: ledger.turn_off(template=template, subscriber_ids=[person.pk], at=moment(minute))
+    return lambda minute: ledger.turn_off([TurnedOff(template.pk, person.pk, moment(minute))])
 
 
 def moment(minute):
@@ -179,7 +180,7 @@ def test_a_unit_of_before_the_no_is_not_given_back_to_a_relation_turned_on_again
 def test_answers_of_many_people_take_as_many_queries_as_of_one(template, django_assert_num_queries):
     everybody = factories.subscribers(template.mini_program, count=60)
     off = [person.pk for person in everybody[:20]]
-    ledger.turn_off(template=template, subscriber_ids=off, at=moment(-2))
+    ledger.turn_off([TurnedOff(template.pk, pk, moment(-2)) for pk in off])
 
     for some in (everybody[-1:], everybody):
         with django_assert_num_queries(8):
@@ -192,7 +193,31 @@ def test_turning_off_many_people_takes_as_many_queries_as_one(template, django_a
     everybody = [person.pk for person in factories.subscribers(template.mini_program, count=60)]
 
     for some in (everybody[:1], everybody):
-        with django_assert_num_queries(7):
-            ledger.turn_off(template=template, subscriber_ids=some, at=NOW)
+        with django_assert_num_queries(8):
+            ledger.turn_off([TurnedOff(template.pk, pk, NOW) for pk in some])
 
     assert Subscription.objects.filter(state=OFF).count() == 60
+
+
+def test_each_person_and_template_has_a_moment_of_its_own(template, django_assert_num_queries):
+    other = factories.a_template(template.mini_program)
+    early, late = factories.subscribers(template.mini_program, count=2)
+    for each in (template, other):
+        factories.grants(each, to=[early, late], age=timedelta(hours=1))
+    before, after = timezone.now() - timedelta(hours=2), timezone.now()
+
+    with django_assert_num_queries(8):
+        revoked = ledger.turn_off([TurnedOff(template.pk, early.pk, before), TurnedOff(other.pk, late.pk, after)])
+
+    held = Grant.objects.filter(state=Grant.State.AVAILABLE).values_list("template_id", "subscriber_id")
+    assert revoked == 1
+    assert sorted(held) == sorted([(template.pk, early.pk), (template.pk, late.pk), (other.pk, early.pk)])
+    turned_off = Subscription.objects.filter(turned_off_at__isnull=False)
+    assert sorted(turned_off.values_list("template_id", "subscriber_id", "turned_off_at", "state")) == sorted(
+        [(template.pk, early.pk, before, ON), (other.pk, late.pk, after, OFF)]
+    )
+
+
+def test_turning_off_nothing_asks_the_database_nothing(db, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert ledger.turn_off([]) == 0

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CBC
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from notify_platform.wechat.signing import BadEnvelope, CallbackKeys, decrypt, encrypt, signature, signature_matches
@@ -213,25 +213,61 @@ def test_keys_do_not_show_their_secrets() -> None:
 # --- wechatpy as a second opinion ------------------------------------------------------------------------------------
 
 
+# Any text the wire can carry, of any length up to and beyond some blocks of padding.
+MESSAGES = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+# XML, where wechatpy puts its answer, has no room for anything else.
+STAMPS = st.integers(min_value=1, max_value=4_102_444_799).map(str)
+NONCES = st.text("0123456789abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=16)
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("message", ["", "x" * 186, "<xml><Content>你好🎁</Content></xml>"])
-def test_wechatpy_opens_our_envelope(message: str) -> None:
+@given(message=MESSAGES, timestamp=STAMPS, nonce=NONCES)
+@example(message="", timestamp="1", nonce="0")
+@example(message="x" * 186, timestamp="1767225900", nonce="20202020")
+@example(message="<xml><Content>你好🎁</Content></xml>", timestamp="1767225661", nonce="42")
+def test_wechatpy_opens_our_envelope(message: str, timestamp: str, nonce: str) -> None:
     from wechatpy.crypto import WeChatCrypto
 
     encrypted = encrypt(message.encode(), keys=KEYS)
     theirs = WeChatCrypto(KEYS.token, KEYS.aes_key, KEYS.app_id)
-    signed = signature(KEYS.token, "1767225661", "42", encrypted)
-    assert theirs.decrypt_message({"Encrypt": encrypted}, signed, "1767225661", "42") == message
+    signed = signature(KEYS.token, timestamp, nonce, encrypted)
+    assert theirs.decrypt_message({"Encrypt": encrypted}, signed, timestamp, nonce) == message
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("message", ["", "x" * 186, "<xml><Content>你好🎁</Content></xml>"])
-def test_we_open_the_envelope_of_wechatpy(message: str) -> None:
+@given(message=MESSAGES, timestamp=STAMPS, nonce=NONCES)
+@example(message="", timestamp="1", nonce="0")
+@example(message="x" * 186, timestamp="1767225900", nonce="20202020")
+@example(message="<xml><Content>你好🎁</Content></xml>", timestamp="1767225661", nonce="42")
+def test_we_open_the_envelope_of_wechatpy(message: str, timestamp: str, nonce: str) -> None:
     from wechatpy.crypto import WeChatCrypto
 
-    reply = WeChatCrypto(KEYS.token, KEYS.aes_key, KEYS.app_id).encrypt_message(message, "42", "1767225661")
+    reply = WeChatCrypto(KEYS.token, KEYS.aes_key, KEYS.app_id).encrypt_message(message, nonce, timestamp)
     encrypted, signed = (
         re.findall(rf"<{tag}><!\[CDATA\[(.*?)\]\]></{tag}>", reply)[0] for tag in ("Encrypt", "MsgSignature")
     )
-    assert signature_matches(signed, KEYS.token, "1767225661", "42", encrypted) is True
+    assert signature_matches(signed, KEYS.token, timestamp, nonce, encrypted) is True
     assert decrypt(encrypted, keys=KEYS).decode() == message
+
+
+@pytest.mark.filterwarnings("ignore")
+@given(message=MESSAGES, spoiled=st.sampled_from(["signature", "nonce", "app_id"]))
+def test_wechatpy_refuses_what_we_refuse(message: str, spoiled: str) -> None:
+    from wechatpy.crypto import WeChatCrypto
+    from wechatpy.exceptions import InvalidAppIdException, InvalidSignatureException
+
+    keys = replace(KEYS, app_id="wxfedcba0987654321") if spoiled == "app_id" else KEYS
+    encrypted = encrypt(message.encode(), keys=keys)
+    signed = signature(KEYS.token, "1767225661", "42", encrypted)
+    given_signature = signed[::-1] if spoiled == "signature" and signed != signed[::-1] else signed
+    nonce = "43" if spoiled == "nonce" else "42"
+
+    theirs = WeChatCrypto(KEYS.token, KEYS.aes_key, KEYS.app_id)
+    refusal = InvalidAppIdException if spoiled == "app_id" else InvalidSignatureException
+    with pytest.raises(refusal):
+        theirs.decrypt_message({"Encrypt": encrypted}, given_signature, "1767225661", nonce)
+    if spoiled == "app_id":
+        with pytest.raises(BadEnvelope, match="another app id"):
+            decrypt(encrypted, keys=KEYS)
+    else:
+        assert signature_matches(given_signature, KEYS.token, "1767225661", nonce, encrypted) is False

@@ -21,6 +21,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from notify_platform.console import roles
 from notify_platform.console.desk import trail
 from notify_platform.console.desk.base import DeskAdmin, LogAdmin
+from notify_platform.console.desk.callbacks import masked
 from notify_platform.core.models import AuditEvent
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 # The rooms whose permissions mean something to a colleague.
-_LABELS = ("templates_app", "subscriptions", "alerts", "jobs", "delivery", "callbacks", "core", "auth")
+_LABELS = ("templates_app", "subscriptions", "alerts", "jobs", "delivery", "callbacks", "api", "core", "auth")
 _DEEDS: dict[str, _StrPromise] = {
     "add": _("may add"),
     "change": _("may change"),
@@ -202,4 +203,6 @@ class AuditEventAdmin(LogAdmin):
     @admin.display(description=_("detail"))
     def everything(self, row: AuditEvent) -> SafeString:
         """Return the whole detail."""
-        return format_html('<pre class="desk-raw">{}</pre>', json.dumps(row.detail, ensure_ascii=False, indent=2))
+        return format_html(
+            '<pre class="desk-raw">{}</pre>', json.dumps(masked(row.detail), ensure_ascii=False, indent=2)
+        )

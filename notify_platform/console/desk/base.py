@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from notify_platform.core.models import audit
@@ -104,18 +105,18 @@ class DeskAdmin(ThemedAdmin):
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         """Note who added something."""
-        audit(_person(request), action="add", subject=subject_of(obj))
+        audit(actor_of(request), action="add", subject=subject_of(obj))
         return super().log_addition(request, obj, message)
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         """Note who changed which fields."""
-        audit(_person(request), action="change", subject=subject_of(obj), changes=message)
+        audit(actor_of(request), action="change", subject=subject_of(obj), changes=message)
         return super().log_change(request, obj, message)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         """Note who deleted what."""
         for row in queryset:
-            audit(_person(request), action="delete", subject=subject_of(row), name=str(row)[:80])
+            audit(actor_of(request), action="delete", subject=subject_of(row), name=str(row)[:80])
         return super().log_deletions(request, queryset)
 
 
@@ -226,6 +227,8 @@ def ids_of(openid: str) -> list[int]:
 
 def called(subscriber: Subscriber) -> str:
     """Return how a person is called in a list: nickname and the two ends of the openid."""
+    if subscriber.forgotten_at:
+        return gettext("forgotten person %(number)d") % {"number": subscriber.pk}
     return f"{subscriber.nickname} · {subscriber.masked_openid}" if subscriber.nickname else subscriber.masked_openid
 
 
@@ -260,5 +263,6 @@ def require_both_ends(form: BaseForm, *, start: str, end: str) -> None:
 BOTH_ENDS = _("Give both ends of the hours, or neither.")
 
 
-def _person(request: HttpRequest) -> AbstractBaseUser | None:
+def actor_of(request: HttpRequest) -> AbstractBaseUser | None:
+    """Return who is at the desk, as the audit trail and the verbs want to know it."""
     return request.user if request.user.is_authenticated else None

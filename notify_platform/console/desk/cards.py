@@ -72,7 +72,7 @@ def _recipient(job: SendJob) -> Subscriber | None:
 
 def sample_values(mini_program_id: int) -> dict[str, str]:
     """Return what a text may say about some real person of the mini-program, for a card that is being written."""
-    person = Subscriber.objects.filter(mini_program=mini_program_id).order_by("pk").first()
+    person = Subscriber.objects.filter(mini_program=mini_program_id, forgotten_at__isnull=True).order_by("pk").first()
     return previews.person_values(person) if person else {}
 
 

@@ -81,7 +81,7 @@ def open_alerts() -> list[AlertLine]:
 
 def boards() -> list[Board]:
     """Return one board for each mini-program, by name."""
-    people = _count(Subscriber.objects.all(), by="mini_program")
+    people = _count(Subscriber.objects.filter(forgotten_at__isnull=True), by="mini_program")
     stock = _count(in_stock(), by="template__mini_program")
     unknown = _count(Delivery.objects.filter(state=Delivery.State.UNKNOWN, settled_at__isnull=True), by="mini_program")
     drift = dict(

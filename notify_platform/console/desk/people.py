@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -15,7 +17,6 @@ from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console.desk.base import (
     SECRETS_OF_MINI_PROGRAM,
-    LogAdmin,
     OfMiniProgram,
     PersonLogAdmin,
     called,
@@ -23,11 +24,13 @@ from notify_platform.console.desk.base import (
     label,
 )
 from notify_platform.console.desk.consent import in_stock
-from subscriptions.models import Subscriber, Visit
+from notify_platform.console.desk.privacy import PrivacyPages, link_to_privacy, may_see_privacy
+from notify_platform.console.desk.prompting import asked_now
+from subscriptions.models import Scene, Subscriber, Visit
 
 
 @admin.register(Subscriber)
-class SubscriberAdmin(LogAdmin):
+class SubscriberAdmin(PrivacyPages):
     """One person of one mini-program: who it is, what may reach them, and what they hold."""
 
     has_names = True
@@ -42,8 +45,9 @@ class SubscriberAdmin(LogAdmin):
         """Show the whole openid to those who may change a subscriber, its two ends to the others."""
         may_see = request.user.has_perm("subscriptions.change_subscriber")
         openid = "openid" if may_see else "masked_openid"
+        more = ("privacy",) if may_see_privacy(request) else ()
         return (
-            (None, {"fields": (("nickname", "mini_program"), openid, "reachability", "stock", "links")}),
+            (None, {"fields": (("nickname", "mini_program"), openid, "reachability", "stock", "links", *more)}),
             (
                 _("Wishes"),
                 {"fields": (("quiet_from", "quiet_until"), ("paused_until", "main_switch_off_at"), "interest_words")},
@@ -75,6 +79,8 @@ class SubscriberAdmin(LogAdmin):
     @admin.display(description=_("can be reached"))
     def reachability(self, row: Subscriber) -> SafeString:
         """Return whether a card could reach this person at all."""
+        if row.forgotten_at:
+            return label("idle", gettext("forgotten"))
         if row.invalid_at:
             return label("bad", gettext("unknown to WeChat"))
         if row.main_switch_off_at:
@@ -101,11 +107,43 @@ class SubscriberAdmin(LogAdmin):
             ("admin:subscriptions_grant_changelist", gettext("Grants")),
             ("admin:subscriptions_answer_changelist", gettext("Answers")),
         )
-        return format_html_join(
-            " · ",
-            '<a class="desk-link" href="{}?subscriber__exact={}">{}</a>',
-            ((reverse(page), row.pk, text) for page, text in pages),
-        )
+        links = [(f"{reverse(page)}?subscriber__exact={row.pk}", text) for page, text in pages]
+        links.append((reverse("admin:subscriptions_subscriber_prompt", args=[row.pk]), gettext("What to ask now")))
+        return format_html_join(" · ", '<a class="desk-link" href="{}">{}</a>', links)
+
+    # --- what to ask now -------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page that tells what the person would be asked now."""
+        page = self.admin_site.admin_view(self.prompt_view)
+        return [path("<int:pk>/prompt/", page, name="subscriptions_subscriber_prompt"), *super().get_urls()]
+
+    def prompt_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Plan a prompt for the person in a scene, and show every reason; a plan writes nothing."""
+        person = self.get_queryset(request).filter(pk=pk).first()
+        may_see = self.has_view_permission(request, person) and request.user.has_perm("subscriptions.view_scene")
+        if not may_see:
+            raise PermissionDenied
+        if person is None:
+            raise Http404
+        scenes = Scene.objects.filter(mini_program=person.mini_program_id).order_by("name", "pk")
+        scene = scenes.filter(code=request.GET.get("scene", "")).first() or scenes.first()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("What would this person be asked now?"),
+            "opts": self.opts,
+            "original": person,
+            "person": called(person),
+            "scenes": scenes,
+            "scene": scene,
+            "asking": asked_now(person, scene=scene) if scene else None,
+        }
+        return TemplateResponse(request, "console/prompt.html", context)
+
+    @admin.display(description=_("personal data"))
+    def privacy(self, row: Subscriber) -> SafeString:
+        """Return the button to the person's own data."""
+        return link_to_privacy(row)
 
     @admin.display(description=_("tags"))
     def tag_words(self, row: Subscriber) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -145,14 +146,15 @@ def _segments(funnel: JobFunnel) -> list[Segment]:
 
 
 def _not_sent(job: SendJob, funnel: JobFunnel) -> list[NotSent]:
-    at_start = dict(Skip.objects.filter(job=job).values_list("reason").annotate(number=Count("pk")))
+    at_start = Counter(dict(Skip.objects.filter(job=job).values_list("reason").annotate(number=Count("pk"))))
+    at_start.update(job.pruned_skips)
     return [
         NotSent(
             label=str(Reason(reason).label),
             count=f"{count:,}",
-            at_start=f"{at_start.get(reason, 0):,}",
+            at_start=f"{at_start[reason]:,}",
             at_start_url=skip_url(job, reason__exact=reason),
-            at_turn=f"{count - at_start.get(reason, 0):,}",
+            at_turn=f"{count - at_start[reason]:,}",
             at_turn_url=log_url(job, state=State.SKIPPED, reason__exact=reason),
         )
         for reason, count in funnel.not_sent.most_common()

@@ -16,7 +16,7 @@ from notify_platform.insights import scenes
 from notify_platform.insights.intervals import Share
 from notify_platform.insights.scenes import Answers, Held, SceneReport
 from notify_platform.wechat import popups
-from subscriptions.prompts import planner
+from subscriptions.prompts import reasons
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -112,7 +112,8 @@ def _failure(code: int, times: int) -> Failure:
 
 
 def _reason(held: Held) -> Reason:
-    sentence = str(planner.REASONS.get(held.code, held.code))
+    # Of a hundred people each has another end of waiting.
+    sentence = str(reasons.REASONS.get(held.code, held.code)) % {"until": "…"}
     about = held.template.title if held.template else gettext("the whole popup")
     return Reason(percent=round(held.people * 100 / max(held.sampled, 1)), sentence=sentence, about=about)
 

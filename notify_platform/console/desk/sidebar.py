@@ -68,6 +68,7 @@ _GROUPS: tuple[tuple[_StrPromise, tuple[Item, ...]], ...] = (
         (
             Item("alerts.alert", _("Alerts"), "warning"),
             Item("templates_app.miniprogram", _("Mini-programs"), "apps"),
+            Item("api.apikey", _("API keys"), "vpn_key"),
             Item("callbacks.callbackevent", _("Callbacks"), "call_received"),
             Item("templates_app.accesstoken", _("Access tokens"), "key"),
             Item("delivery.pace", _("Paces"), "speed"),

@@ -29,7 +29,14 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "pause": _("paused it"),
     "resume": _("resumed it"),
     "cancel": _("cancelled it"),
+    "process_again": _("had it processed again"),
     "settle_alert": _("settled it"),
+    "lift_ban": _("lifted the ban"),
+    "issue_key": _("issued it"),
+    "revoke_key": _("revoked it"),
+    "forget": _("forgot the person"),
+    "export": _("exported the person's data"),
+    "prune": _("deleted what was too old"),
 }
 SHOWN = 20
 

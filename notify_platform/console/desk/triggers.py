@@ -14,6 +14,7 @@ from notify_platform.console.desk.base import (
     PersonLogAdmin,
     ReadOnlyInline,
 )
+from notify_platform.console.desk.callbacks import masked
 from notify_platform.jobs.models import Event, Series, Trigger, Variant
 
 
@@ -103,7 +104,8 @@ class EventAdmin(PersonLogAdmin):
     @admin.display(description=_("data"))
     def data_lines(self, row: Event) -> str:
         """Return the data, one line for each name."""
-        return _lines(row.data)
+        shown = masked(row.data)
+        return _lines(shown) if isinstance(shown, dict) else ""
 
 
 def _lines(values: Mapping[str, object]) -> str:

@@ -6,7 +6,7 @@ import { state } from "./state.js";
 
 const STEPS = [
   ["同意一次订阅", "打开小程序，点一个场景，在微信弹窗里选「允许」。", () => state.mini.hasAgreed || state.inbox.total > 0 || holdsStock()],
-  ["收到一张卡片", "到后台建一个任务，发给这个用户；卡片会出现在「服务通知」。", () => state.inbox.total > 0],
+  ["收到一张卡片", "到后台建一个发送任务，人群选「全部用户」，请另一个账号通过，再点「开始」；卡片会出现在「服务通知」。", () => state.inbox.total > 0],
   ["点开卡片", "小程序打开对应页面，平台记下这次点击。", () => state.mini.hasOpened],
 ];
 

@@ -48,7 +48,9 @@ class Command(BaseCommand):
         if not stage.is_prepared():
             environment = stage.environment(settings.BASE_DIR, port=options["port"])
             os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606 - ourselves, prepared
-        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+        # A shell that starts us in the background has SIGINT ignored: said anew, for both.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         try:
             self._play(options)
         except KeyboardInterrupt:
@@ -167,6 +169,9 @@ class Command(BaseCommand):
         self._say(_("The phone:") + f"  {settings.WECHAT_API_BASE_URL}/phone")
         self._say(_("Accounts:") + f"  {accounts}")
         self._say(_("Password:") + f"  {cast.password}")
+        self._say(
+            _("Try it: agree on the phone; compose, approve and start a job at the desk; the card comes to the phone.")
+        )
         self._say(_("Ctrl-C stops everything."))
         while True:
             self._look_after(theatre)

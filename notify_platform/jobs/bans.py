@@ -1,0 +1,118 @@
+"""What WeChat has banned: a template, or the whole mini-program. The only writer of ``MiniProgram.banned_at``.
+
+A ban stops the asking and the running jobs, and tells a person; consents are kept. It is lifted when WeChat shows
+otherwise (its own popup event says that somebody could agree) or when an operator knows better.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from notify_platform.alerts import alerts
+from notify_platform.alerts.models import Alert
+from notify_platform.core.models import audit
+from notify_platform.jobs import jobs
+from notify_platform.jobs.models import SendJob
+from subscriptions.grants import ledger
+from subscriptions.grants.pairing import BAN
+from subscriptions.models import Answer, PromptReport, Subscriber, Subscription
+from subscriptions.prompts.reporting import APP_BANNED, Reported
+from templates_app import catalog
+from templates_app.models import MessageTemplate, MiniProgram
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+WITNESSES_WITHIN: Final = timedelta(days=7)
+
+
+def heed(subscriber: Subscriber, *, reported: Reported) -> None:
+    """Believe what a phone says of a ban as soon as enough different people's phones have said so."""
+    for template in reported.banned:
+        if template.state != MessageTemplate.State.BANNED and _is_enough(_saying_so(template), subscriber):
+            ban_template(template, detail=_("Phones report that WeChat does not show the popup for this template."))
+    if reported.app_banned:
+        mini_program = subscriber.mini_program
+        failed = PromptReport.objects.filter(
+            subscriber__mini_program=mini_program, err_code=APP_BANNED, answered_at__gt=Now() - WITNESSES_WITHIN
+        )
+        if mini_program.banned_at is None and _is_enough(failed.values("subscriber").distinct(), subscriber):
+            ban_app(mini_program, detail=_("Phones report that this mini-program may not ask for subscriptions."))
+
+
+def _saying_so(template: MessageTemplate) -> QuerySet[Any, Any]:
+    """Return the people whose popup, or whose settings in WeChat, said lately that the template is banned."""
+    answered = Answer.objects.filter(template=template, answer=BAN, answered_at__gt=Now() - WITNESSES_WITHIN)
+    kept = Subscription.objects.filter(template=template, always_keep=BAN, changed_at__gt=Now() - WITNESSES_WITHIN)
+    return answered.values("subscriber").union(kept.values("subscriber"))
+
+
+def _is_enough(witnesses: QuerySet[Any, Any], subscriber: Subscriber) -> bool:
+    return witnesses.count() >= subscriber.mini_program.ban_witnesses
+
+
+def ban_template(template: MessageTemplate, *, detail: str) -> None:
+    """Stop asking and sending with a template; ``detail`` says how we know, and stands at the paused jobs."""
+    with transaction.atomic():
+        catalog.mark_banned(template)
+        jobs.pause_all(reason=SendJob.PauseReason.TEMPLATE, detail=detail, template=template)
+        alerts.raise_alert(
+            template.mini_program,
+            kind=Alert.Kind.TEMPLATE_BANNED,
+            subject=template.wechat_id,
+            detail=f"{template.title}: {detail} " + _("Read the notice in WeChat's console; use another template."),
+        )
+
+
+def ban_app(mini_program: MiniProgram, *, detail: str) -> None:
+    """Stop asking and sending for a whole mini-program; ``detail`` as above."""
+    with transaction.atomic():
+        MiniProgram.objects.filter(pk=mini_program.pk, banned_at__isnull=True).update(banned_at=Now())
+        jobs.pause_all(reason=SendJob.PauseReason.ACCOUNT, detail=detail, mini_program=mini_program)
+        alerts.raise_alert(
+            mini_program,
+            kind=Alert.Kind.APP_BANNED,
+            detail=f"{detail} " + _("Read the notice in WeChat's console; lift the ban here when it is over there."),
+        )
+
+
+def lift_template(template: MessageTemplate, *, by: AbstractBaseUser | None) -> bool:
+    """The template may be used again; False when it was not banned. ``by``: None when WeChat itself showed it.
+
+    Paused jobs stay paused: a person resumes them.
+    """
+    with transaction.atomic():
+        if not catalog.mark_allowed(template):
+            return False
+        ledger.lift_ban(template)
+        alerts.settle_all(template.mini_program, kind=Alert.Kind.TEMPLATE_BANNED, subject=template.wechat_id)
+        audit(by, action="lift_ban", subject=f"messagetemplate {template.pk}")
+        return True
+
+
+def lift_app(mini_program: MiniProgram, *, by: AbstractBaseUser | None) -> bool:
+    """The mini-program may ask and send again; False when it was not banned."""
+    with transaction.atomic():
+        banned = MiniProgram.objects.filter(pk=mini_program.pk, banned_at__isnull=False)
+        if not banned.update(banned_at=None):
+            return False
+        alerts.settle_all(mini_program, kind=Alert.Kind.APP_BANNED)
+        audit(by, action="lift_ban", subject=f"miniprogram {mini_program.pk}")
+        return True
+
+
+def lift_what_is_shown(mini_program: MiniProgram, *, agreed: set[MessageTemplate]) -> None:
+    """WeChat's own event says that people could agree to these templates: no ban on them is true any more."""
+    if not agreed:
+        return
+    if mini_program.banned_at is not None:
+        lift_app(mini_program, by=None)
+    for template in agreed:
+        if template.state == MessageTemplate.State.BANNED:
+            lift_template(template, by=None)

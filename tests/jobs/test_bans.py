@@ -1,0 +1,131 @@
+"""What WeChat has banned stops, tells a person, keeps the stock, and can be lifted."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+
+from notify_platform.alerts.models import Alert
+from notify_platform.jobs import bans
+from notify_platform.jobs.models import SendJob
+from subscriptions.grants import wishes
+from subscriptions.models import Grant, Scene
+from subscriptions.prompts.reporting import Reported, report
+from templates_app.models import MessageTemplate, MiniProgram
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+LIVE, BANNED = MessageTemplate.State.LIVE, MessageTemplate.State.BANNED
+RUNNING, PAUSED = SendJob.State.RUNNING, SendJob.State.PAUSED
+
+
+@pytest.fixture
+def mini_program():
+    return factories.a_mini_program()
+
+
+@pytest.fixture
+def template(mini_program):
+    return factories.a_template(mini_program)
+
+
+@pytest.fixture
+def job(template):
+    return factories.a_running_job(template)
+
+
+def a_report(person, *, results=None, err_code=None):
+    scene, _made = Scene.objects.get_or_create(mini_program=person.mini_program, code="paid", name="Paid")
+    told = report(
+        person,
+        scene_id=scene.pk,
+        results=results or {},
+        err_code=err_code,
+        client_request_id=f"request-{person.pk}",
+        answered_at=timezone.now(),
+    )
+    bans.heed(person, reported=told)
+
+
+def state_of(row):
+    row.refresh_from_db()
+    return row.state
+
+
+def alerts():
+    return list(Alert.objects.filter(settled_at__isnull=True).values_list("kind", "subject"))
+
+
+def test_a_ban_stops_the_jobs_of_the_template_tells_a_person_and_keeps_the_stock(mini_program, template, job):
+    other = factories.a_running_job(factories.a_template(mini_program))
+    person = factories.subscribers(mini_program, count=1)[0]
+    factories.grants(template, to=[person])
+
+    a_report(person, results={template: "ban"})
+
+    assert (state_of(template), state_of(job), state_of(other)) == (BANNED, PAUSED, RUNNING)
+    assert job.pause_reason == SendJob.PauseReason.TEMPLATE
+    assert alerts() == [(Alert.Kind.TEMPLATE_BANNED, template.wechat_id)]
+    assert Grant.objects.get().state == Grant.State.AVAILABLE
+
+
+def test_a_ban_of_the_whole_mini_program_stops_all_of_its_jobs_and_no_others(mini_program, template, job):
+    elsewhere = factories.a_running_job(factories.a_template(factories.a_mini_program()))
+
+    a_report(factories.subscribers(mini_program, count=1)[0], err_code=20005)
+
+    mini_program.refresh_from_db()
+    assert mini_program.banned_at is not None
+    assert (state_of(job), state_of(elsewhere), state_of(template)) == (PAUSED, RUNNING, LIVE)
+    assert alerts() == [(Alert.Kind.APP_BANNED, "")]
+
+
+def test_a_mini_program_may_want_more_than_one_phone_to_say_so(mini_program, template, job):
+    MiniProgram.objects.update(ban_witnesses=2)
+    one, other = factories.subscribers(MiniProgram.objects.get(pk=mini_program.pk), count=2)
+
+    a_report(one, results={template: "ban"}, err_code=20005)
+    after_one = (state_of(template), state_of(job), alerts())
+    a_report(other, results={template: "ban"}, err_code=20005)
+
+    assert after_one == (LIVE, RUNNING, [])
+    assert (state_of(template), state_of(job)) == (BANNED, PAUSED)
+    assert sorted(kind for kind, _subject in alerts()) == [Alert.Kind.APP_BANNED, Alert.Kind.TEMPLATE_BANNED]
+
+
+def test_what_wechats_settings_say_of_a_ban_counts_as_a_witness(mini_program, template):
+    MiniProgram.objects.update(ban_witnesses=2)
+    one, other = factories.subscribers(MiniProgram.objects.get(pk=mini_program.pk), count=2)
+    for person in (one, one, other):
+        before = state_of(template)
+        wishes.note_settings(person, main_switch=True, kept={template: "ban"})
+        bans.heed(person, reported=Reported(banned=[template], app_banned=False))
+
+    assert (before, state_of(template)) == (LIVE, BANNED)
+
+
+def test_the_second_report_of_a_known_ban_asks_nobody_and_raises_nothing(mini_program, template):
+    one, other = factories.subscribers(mini_program, count=2)
+    a_report(one, results={template: "ban"})
+    template.refresh_from_db()
+
+    a_report(other, results={template: "ban"})
+
+    assert list(Alert.objects.values_list("times", flat=True)) == [1]
+
+
+def test_lifting_a_ban_settles_its_alert_and_leaves_jobs_to_a_person(template, job):
+    bans.ban_template(template, detail="WeChat said so.")
+
+    assert bans.lift_template(template, by=factories.a_user())
+    assert not bans.lift_template(template, by=None)
+    assert (state_of(template), state_of(job), alerts()) == (LIVE, PAUSED, [])
+
+
+def test_lifting_the_ban_of_a_mini_program(mini_program):
+    bans.ban_app(mini_program, detail="WeChat said so.")
+
+    assert bans.lift_app(mini_program, by=factories.a_user())
+    assert not bans.lift_app(mini_program, by=None)
+    mini_program.refresh_from_db()
+    assert (mini_program.banned_at, alerts()) == (None, [])
