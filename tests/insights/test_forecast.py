@@ -41,7 +41,7 @@ def a_random_world(seed, *, zone="Asia/Shanghai", templates=3):
         for state in ("banned", "suspended", "on"):
             relation = Subscription.objects.filter(template=template, subscriber=random.choice(people))
             relation.update(state=state, muted_at=timezone.now() if state == "on" else None)
-        ledger.turn_off([(template.pk, random.choice(people).pk, timezone.now())])
+        ledger.turn_off([ledger.TurnedOff(template.pk, random.choice(people).pk, timezone.now())])
         for ahead in random.sample(range(AHEAD), k=6):
             day = local_day(timezone.now(), program) + timedelta(days=ahead)
             ExpectedDemand.objects.create(template=template, day=day, messages=random.random() * 5, per_person=0)
