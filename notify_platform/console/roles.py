@@ -54,6 +54,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "jobs.add_sendjob",
         "jobs.change_sendjob",
         "jobs.operate_sendjob",
+        "alerts.change_alert",
         "subscriptions.add_audience",
         "subscriptions.change_audience",
         "subscriptions.delete_audience",
@@ -73,6 +74,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "templates_app.view_accesstoken",
         # Shows whole openids.
         "subscriptions.change_subscriber",
+        "alerts.change_alert",
         # Forgets a person.
         "subscriptions.delete_subscriber",
         "delivery.view_pace",

@@ -19,6 +19,7 @@ from notify_platform.callbacks import inbox
 from notify_platform.core import queue
 from notify_platform.core.models import WorkerNode
 from notify_platform.delivery import upkeep
+from notify_platform.insights import rollup
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Supervisor:
             self.cluster = self._start()
         if self.ticks % PULSE_EVERY_TICKS == 0:
             queue.ring("pulse")
-        for task in ("upkeep", "callbacks"):
+        for task in ("upkeep", "callbacks", "insights"):
             if due[task]:
                 queue.ring(task)
         self.ticks += 1
@@ -73,10 +74,12 @@ class Supervisor:
         row = WorkerNode.objects.filter(pk=self.node.pk).annotate(
             upkeep=ExpressionWrapper(upkeep.due(), BooleanField()),
             callbacks=Exists(inbox.due()),
+            insights=ExpressionWrapper(rollup.due(), BooleanField()),
             frozen=ExpressionWrapper(Q(pulse_at__lt=Now() - FROZEN_AFTER), BooleanField()),
         )
-        found = row.values("upkeep", "callbacks", "frozen").first()
-        return {name: bool(found and found[name]) for name in ("upkeep", "callbacks", "frozen")}
+        names = ("upkeep", "callbacks", "insights", "frozen")
+        found = row.values(*names).first()
+        return {name: bool(found and found[name]) for name in names}
 
     def _start(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C reaches the supervisor alone, and the whole group can be killed.

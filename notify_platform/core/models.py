@@ -71,7 +71,10 @@ class WorkerNode(models.Model):
 
 
 class DriverLease(models.Model):
-    """A place to send from: a node has one fewer than it has processes, so that other tasks breathe."""
+    """A place to send from: a node has one fewer than it has processes, so that other tasks breathe.
+
+    Or the turn of work that is done every so often: nobody takes it again before ``until``.
+    """
 
     name = models.CharField(_("name"), max_length=100, primary_key=True)
     holder = models.UUIDField(_("holder"), null=True)

@@ -22,6 +22,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.management import call_command
 from django.db import transaction
+from django.db.models import Exists, Q
 from django.db.models.functions import Now
 from django_q.tasks import async_task
 
@@ -33,6 +34,7 @@ TASKS = {
     "deliver": "notify_platform.delivery.tasks.deliver",
     "upkeep": "notify_platform.delivery.tasks.upkeep",
     "callbacks": "notify_platform.callbacks.tasks.handle",
+    "insights": "notify_platform.insights.tasks.refresh",
     "unmatched": "notify_platform.callbacks.tasks.process_unmatched",
     "pulse": "notify_platform.core.queue.answer_pulse",
 }
@@ -163,6 +165,27 @@ def _take(name: str, holder: uuid.UUID) -> bool:
     DriverLease.objects.get_or_create(name=name, defaults={"until": database_now() - DRIVER_LEASE})
     free = DriverLease.objects.filter(name=name, until__lte=Now())
     return free.update(holder=holder, until=Now() + DRIVER_LEASE) == 1
+
+
+# --- turns ---------------------------------------------------------------------------------------------------------
+
+
+def take_turn(name: str, *, every: timedelta) -> bool:
+    """Take the turn for work that is done every so often: of all hosts one gets it, once in that time."""
+    turn = DriverLease.objects.filter(name=_turn(name))
+    if turn.filter(until__gt=Now()).exists():
+        return False
+    DriverLease.objects.get_or_create(name=_turn(name), defaults={"until": Now()})
+    return turn.filter(until__lte=Now()).update(until=Now() + every) == 1
+
+
+def turn_is_due(name: str) -> Q:
+    """Return the condition that somebody should take the turn."""
+    return ~Q(Exists(DriverLease.objects.filter(name=_turn(name), until__gt=Now())))
+
+
+def _turn(name: str) -> str:
+    return f"turn/{name}"
 
 
 # --- the cluster ---------------------------------------------------------------------------------------------------

@@ -56,6 +56,14 @@ class Subscription(models.Model):
         verbose_name = _("subscription")
         verbose_name_plural = _("subscriptions")
         constraints = [models.UniqueConstraint(fields=["template", "subscriber"], name="subscription_once")]
+        indexes = [
+            # The forecast: whose units are kept but cannot be used.
+            models.Index(
+                fields=["template", "subscriber"],
+                name="subscription_idle",
+                condition=Q(state__in=["banned", "suspended"]) | Q(muted_at__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.subscriber_id} → {self.template_id}: {self.state}"
@@ -169,8 +177,8 @@ class Grant(models.Model):
                 name="grant_in_stock",
                 condition=Q(state__in=["available", "reserved"]),
             ),
-            # The sweep of lapsed units.
-            models.Index(fields=["expires_at"], name="grant_lapsing", condition=Q(state="available")),
+            # The sweep of lapsed units, and the forecast: how many of each template end on each day, without the rows.
+            models.Index(fields=["expires_at", "template"], name="grant_lapsing", condition=Q(state="available")),
             # One person's history.
             models.Index(fields=["subscriber", "template", "granted_at"], name="grant_by_person"),
         ]

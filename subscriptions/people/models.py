@@ -60,6 +60,12 @@ class Subscriber(models.Model):
             models.Index(fields=["mini_program", "id"], name="subscriber_walk"),
             # "Active within N days" and "dormant for N days".
             models.Index(fields=["mini_program", "last_visit_at"], name="subscriber_activity"),
+            # The forecast: whom no card reaches.
+            models.Index(
+                fields=["mini_program", "id"],
+                name="subscriber_shut",
+                condition=Q(main_switch_off_at__isnull=False) | Q(invalid_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

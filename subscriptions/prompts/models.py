@@ -104,7 +104,10 @@ class PromptReport(models.Model):
 class AskingTally(models.Model):
     """How often a word was said in a scene on a day: WeChat's own ("accept", "reject" …), "planned", or a failure code.
 
-    Written from above (``insights``), one day at a time; a failure code concerns no single template.
+    Only "planned" and the answers of popups name their template. Without one stand the failure codes; "silent_accept"
+    and "silent_reject", answers given without a popup, which say nothing of a popup's chances; and of the day's last
+    sample "sampled", of how many people, and "held:<reason>:<template>", what the planner would not ask them for.
+    Written from above (``insights.asking``), one day at a time.
     """
 
     scene = models.ForeignKey(Scene, on_delete=models.CASCADE, related_name="tallies", verbose_name=_("scene"))
@@ -117,7 +120,7 @@ class AskingTally(models.Model):
         verbose_name=_("template"),
     )
     day = models.DateField(_("day"))
-    word = models.CharField(_("word"), max_length=24)
+    word = models.CharField(_("word"), max_length=40)
     times = models.PositiveBigIntegerField(_("times"))
 
     class Meta:
@@ -139,7 +142,10 @@ class AskingTally(models.Model):
 
 
 class ExpectedDemand(models.Model):
-    """How many messages of a template we expect to want to send on a day; written from above (``insights``)."""
+    """How many messages of a template we expect to want to send on a day; written from above (``insights.demand``).
+
+    Of today, what is still to come. A day that is over keeps what was expected, beside what was ``wanted``.
+    """
 
     template = models.ForeignKey(
         MessageTemplate, on_delete=models.CASCADE, related_name="expected_demand", verbose_name=_("template")
@@ -147,6 +153,9 @@ class ExpectedDemand(models.Model):
     day = models.DateField(_("day"))
     messages = models.FloatField(_("messages"))
     per_person = models.FloatField(_("messages per active person"))
+    wanted = models.PositiveBigIntegerField(
+        _("really wanted"), null=True, blank=True, help_text=_("Counted when the day is over.")
+    )
 
     class Meta:
         verbose_name = _("expected demand")

@@ -62,6 +62,8 @@ OWNED = [
     Owned("subscriptions.PromptReport", "*", frozenset({"subscriptions/prompts/reporting.py"})),
     Owned("templates_app.MiniProgram", "banned_at", frozenset({"notify_platform/jobs/bans.py"})),
     Owned("alerts.Alert", "*", frozenset({"notify_platform/alerts/alerts.py"})),
+    Owned("subscriptions.AskingTally", "*", frozenset({"notify_platform/insights/asking.py"})),
+    Owned("subscriptions.ExpectedDemand", "*", frozenset({"notify_platform/insights/demand.py"})),
     Owned(
         "callbacks.CallbackEvent",
         "*",

@@ -11,6 +11,8 @@ from django.db import connections
 from django.urls import reverse
 from playwright.sync_api import Page, expect, sync_playwright
 
+from notify_platform.alerts import alerts
+from notify_platform.alerts.models import Alert
 from notify_platform.console.desk import snippets
 from notify_platform.delivery import fanout
 from notify_platform.delivery.models import Delivery
@@ -113,6 +115,7 @@ def test_the_card_follows_what_is_typed(page: Page, template: MessageTemplate, c
 
 def test_the_pages_ask_nobody_else_and_break_nothing(page: Page, job: SendJob, complaints: list[str]) -> None:
     names = ["index", "jobs_sendjob_changelist", "jobs_sendjob_add", "delivery_delivery_changelist"]
+    names += ["subscriptions_forecast", "subscriptions_scene_report", "alerts_alert_changelist"]
     addresses = [*(reverse(f"admin:{name}") for name in names), change_url(job)]
     for width in (1440, 390):
         page.set_viewport_size({"width": width, "height": 844})
@@ -132,6 +135,22 @@ def test_a_job_is_paused_by_pressing_and_confirming(page: Page, job: SendJob) ->
     expect(page.get_by_text("The job was paused.")).to_be_visible()
     job.refresh_from_db()
     assert job.state == SendJob.State.PAUSED
+
+
+def test_the_days_of_a_template_are_drawn_beside_their_table(page: Page, job: SendJob, complaints: list[str]) -> None:
+    page.goto(reverse("admin:subscriptions_forecast"))
+    page.locator("[data-chart]").scroll_into_view_if_needed()
+    expect(page.locator("[data-chart] canvas")).to_be_visible()
+    expect(page.locator("#days tbody tr")).to_have_count(14)
+    assert complaints == []
+
+
+def test_an_alert_is_settled_by_its_button_in_the_list(page: Page, template: MessageTemplate) -> None:
+    alerts.raise_alert(template.mini_program, kind=Alert.Kind.DRIFT, detail="Compare the books.")
+    page.goto(reverse("admin:alerts_alert_changelist"))
+    page.get_by_role("button", name="Settle").click()
+    expect(page.get_by_text("The alert was settled.")).to_be_visible()
+    assert Alert.objects.get().settled_at is not None
 
 
 def test_a_snippet_is_copied_as_it_stands(page: Page, template: MessageTemplate, complaints: list[str]) -> None:

@@ -149,6 +149,7 @@ def test_no_page_of_the_desk_shows_an_english_string(in_chinese: None, admin: Cl
     waiting.refresh_from_db()
     jobs.submit(waiting, by=None)
     pages = [reverse("admin:index"), reverse("admin:jobs_sendjob_add"), reverse("admin:password_change")]
+    pages += [f"{reverse(f'admin:subscriptions_{name}')}?days=28" for name in ("forecast", "scene_report")]
     pages += [f"{reverse('admin:jobs_sendjob_add')}?template={rows['template'].pk}"]
     pages += [reverse("admin:jobs_sendjob_change", args=[each.pk]) for each in (job, draft, waiting)]
     pages += [reverse("admin:jobs_sendjob_do", args=[waiting.pk, name]) for name in ("approve", "refuse", "cancel")]

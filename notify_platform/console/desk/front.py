@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from notify_platform.alerts.models import Alert
+from notify_platform.console.desk.alerts import cure, with_cures
 from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, name_of
 from notify_platform.console.desk.consent import in_stock
 from notify_platform.console.desk.jobs import state_label
 from notify_platform.delivery.models import Delivery
 from notify_platform.jobs.models import SendJob
-from subscriptions.models import Subscriber
+from subscriptions.models import Drift, Subscriber
 from templates_app.models import MiniProgram
 
 State = SendJob.State
 MOVING = (State.RUNNING, State.PAUSED)
+DRIFT_SHOWN = timedelta(days=7)
+ALERTS_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,14 @@ class JobLine:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertLine:
+    """An open alert, and where its trouble is ended."""
+
+    alert: Alert
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """One mini-program: counts as they are shown, and its jobs."""
 
@@ -43,16 +57,26 @@ class Board:
     people: str
     stock: str
     unknown: str
+    drift: str
     moving: Sequence[JobLine]
     waiting: Sequence[JobLine]
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add the boards to the front page of somebody who may see jobs."""
+    """Add the boards to the front page of somebody who may see jobs, and the open alerts."""
     if request.user.has_perm("jobs.view_sendjob"):
         context["boards"] = boards()
+    if request.user.has_perm("alerts.view_alert"):
+        context["alerts"] = open_alerts()
     context["title"] = _("Overview")
     return context
+
+
+def open_alerts() -> list[AlertLine]:
+    """Return the troubles nobody has settled, the latest first."""
+    rows = with_cures(Alert.objects.filter(settled_at__isnull=True)).select_related("mini_program")
+    some = rows.defer(*SECRETS_OF_MINI_PROGRAM).order_by("-last_at", "-pk")
+    return [AlertLine(alert, cure(alert)) for alert in some[:ALERTS_SHOWN]]
 
 
 def boards() -> list[Board]:
@@ -60,6 +84,12 @@ def boards() -> list[Board]:
     people = _count(Subscriber.objects.filter(forgotten_at__isnull=True), by="mini_program")
     stock = _count(in_stock(), by="template__mini_program")
     unknown = _count(Delivery.objects.filter(state=Delivery.State.UNKNOWN, settled_at__isnull=True), by="mini_program")
+    drift = dict(
+        Drift.objects.filter(at__gt=timezone.now() - DRIFT_SHOWN)
+        .values_list("template__mini_program")
+        .annotate(lost=Sum("units"))
+        .order_by()
+    )
     lines = _job_lines()
     return [
         Board(
@@ -68,6 +98,7 @@ def boards() -> list[Board]:
             people=f"{people.get(pk, 0):,}",
             stock=f"{stock.get(pk, 0):,}",
             unknown=f"{unknown.get(pk, 0):,}",
+            drift=f"{drift.get(pk, 0):,}",
             moving=[line for line in lines[pk] if line.job.state in MOVING],
             waiting=[line for line in lines[pk] if line.job.state == State.SUBMITTED],
         )

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A list of the desk: ``model`` as ``app.model``, and a Material symbol."""
+    """A list of the desk: ``model`` as ``app.model``, and a Material symbol; or a ``page`` made of the model's rows."""
 
     model: str
     title: _StrPromise
     icon: str
+    page: str = ""
 
 
 _GROUPS: tuple[tuple[_StrPromise, tuple[Item, ...]], ...] = (
@@ -41,14 +42,14 @@ _GROUPS: tuple[tuple[_StrPromise, tuple[Item, ...]], ...] = (
     (
         _("Templates and consent"),
         (
+            Item("subscriptions.expecteddemand", _("Consent forecast"), "inventory", page="subscriptions_forecast"),
+            Item("subscriptions.askingtally", _("Scene report"), "insights", page="subscriptions_scene_report"),
             Item("templates_app.messagetemplate", _("Templates"), "description"),
             Item("subscriptions.scene", _("Scenes"), "touch_app"),
             Item("subscriptions.grant", _("Grants"), "confirmation_number"),
             Item("subscriptions.subscription", _("Standing subscriptions"), "notifications"),
             Item("subscriptions.answer", _("Answers"), "how_to_vote"),
             Item("subscriptions.promptreport", _("Prompt reports"), "quiz"),
-            Item("subscriptions.askingtally", _("Tallies of scenes"), "bar_chart"),
-            Item("subscriptions.expecteddemand", _("Expected demand"), "trending_up"),
             Item("subscriptions.drift", _("Drift"), "difference"),
         ),
     ),
@@ -111,7 +112,7 @@ def _entry(item: Item) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "title": item.title,
         "icon": item.icon,
-        "link": reverse(f"admin:{item.model.replace('.', '_')}_changelist"),
+        "link": reverse(f"admin:{item.page or item.model.replace('.', '_') + '_changelist'}"),
     }
     # An empty badge would be an empty box.
     if item.model == "jobs.sendjob" and SendJob.objects.filter(state=SendJob.State.SUBMITTED).exists():

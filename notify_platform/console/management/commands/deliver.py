@@ -16,6 +16,7 @@ from django.db import close_old_connections
 from notify_platform.callbacks import inbox
 from notify_platform.delivery import upkeep
 from notify_platform.delivery.crew import Crew
+from notify_platform.insights import rollup
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,9 @@ class Command(BaseCommand):
     def _round(self, crew: Crew) -> tuple[bool, bool]:
         """Look after everything once; return whether there is more to do at once, and whether all is done."""
         close_old_connections()
-        more = any([self._guarded(upkeep.tick), self._guarded(self._handle_callbacks)])
+        work = (upkeep.tick, self._handle_callbacks, rollup.tick)
+        # All of them, also when the first has more to do.
+        more = True in [self._guarded(do) for do in work]
         busy = self._guarded(crew.call)
         return more, not busy and self._guarded(upkeep.is_idle)
 

@@ -1,0 +1,25 @@
+"""Pages about one mini-program at a time: which one, and the way to the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+
+from templates_app.models import MiniProgram
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The mini-program a page is about, if there is any, and all there are, by name."""
+
+    chosen: MiniProgram | None
+    all: list[MiniProgram]
+
+
+def choose(request: HttpRequest) -> Choice:
+    """Return the mini-program the address names, or the first."""
+    programs = list(MiniProgram.objects.order_by("name", "pk").only("pk", "name", "time_zone"))
+    wanted = request.GET.get("mini_program", "")
+    named = (program for program in programs if str(program.pk) == wanted)
+    return Choice(chosen=next(named, programs[0] if programs else None), all=programs)

@@ -1,0 +1,34 @@
+"""Days as people at the desk count them: from midnight to midnight where the mini-program is at home."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from templates_app.models import MiniProgram
+
+
+def zones() -> Mapping[int, ZoneInfo]:
+    """Return mini-program id → its time zone."""
+    return {pk: ZoneInfo(name) for pk, name in MiniProgram.objects.order_by("pk").values_list("pk", "time_zone")}
+
+
+def day_of(moment: datetime, *, zone: ZoneInfo) -> date:
+    """Return the day a moment belongs to."""
+    return moment.astimezone(zone).date()
+
+
+def begin_of(day: date, *, zone: ZoneInfo) -> datetime:
+    """Return the first moment of a day, in UTC; a day may have 23 or 25 hours."""
+    return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
+
+
+def bounds(day: date, *, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Return the first moment of a day and of the next, in UTC."""
+    return begin_of(day, zone=zone), begin_of(day + timedelta(days=1), zone=zone)
+
+
+def row_of(first: date, *, count: int) -> list[date]:
+    """Return so many days in a row."""
+    return [first + timedelta(days=number) for number in range(count)]
