@@ -107,6 +107,18 @@ def lift_app(mini_program: MiniProgram, *, by: AbstractBaseUser | None) -> bool:
         return True
 
 
+def settle(alert: Alert, *, by: AbstractBaseUser | None) -> bool:
+    """A person says that the trouble of an alert is over, and with it the ban it told of; False: it was over before."""
+    with transaction.atomic():
+        settled = alerts.settle(alert, by=by)
+        if settled and alert.kind == Alert.Kind.APP_BANNED:
+            lift_app(alert.mini_program, by=by)
+        if settled and alert.kind == Alert.Kind.TEMPLATE_BANNED:
+            for template in alert.mini_program.templates.filter(wechat_id=alert.subject):
+                lift_template(template, by=by)
+        return settled
+
+
 def lift_what_is_shown(mini_program: MiniProgram, *, agreed: set[MessageTemplate]) -> None:
     """WeChat's own event says that people could agree to these templates: no ban on them is true any more."""
     if not agreed:

@@ -129,3 +129,25 @@ def test_lifting_the_ban_of_a_mini_program(mini_program):
     assert not bans.lift_app(mini_program, by=None)
     mini_program.refresh_from_db()
     assert (mini_program.banned_at, alerts()) == (None, [])
+
+
+def test_settling_the_alert_of_a_ban_lifts_the_ban(mini_program, template):
+    bans.ban_template(template, detail="WeChat said so.")
+    bans.ban_app(mini_program, detail="WeChat said so.")
+    by = factories.a_user()
+
+    settled = [bans.settle(alert, by=by) for alert in Alert.objects.order_by("kind")]
+
+    mini_program.refresh_from_db()
+    assert (settled, alerts(), mini_program.banned_at, state_of(template)) == ([True, True], [], None, LIVE)
+    assert [bans.settle(alert, by=by) for alert in Alert.objects.all()] == [False, False]
+
+
+def test_settling_an_old_alert_lifts_no_newer_ban(template):
+    bans.ban_template(template, detail="WeChat said so.")
+    old = Alert.objects.get()
+    bans.lift_template(template, by=None)
+    bans.ban_template(template, detail="WeChat said so again.")
+
+    assert not bans.settle(old, by=factories.a_user())
+    assert state_of(template) == BANNED

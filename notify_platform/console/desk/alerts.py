@@ -16,13 +16,15 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from notify_platform.alerts import alerts
 from notify_platform.alerts.models import Alert
 from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, LogAdmin, OfMiniProgram, label, name_of
+from notify_platform.jobs import bans
 from templates_app.models import MessageTemplate
 
 SETTLE = "alerts.change_alert"
 Kind = Alert.Kind
+# Settling these lets the asking and the sending go on.
+BANS = frozenset({Kind.APP_BANNED, Kind.TEMPLATE_BANNED})
 
 
 def with_cures(some: QuerySet[Alert]) -> QuerySet[Alert]:
@@ -92,7 +94,7 @@ class AlertAdmin(LogAdmin):
         return format_html(
             '<button class="desk-button" type="submit" formmethod="post" formaction="{}">{}</button>',
             reverse("admin:alerts_alert_settle", args=[row.pk]),
-            gettext("Settle"),
+            gettext("Lift the ban") if row.kind in BANS else gettext("Settle"),
         )
 
     def get_urls(self) -> list[URLPattern]:
@@ -109,7 +111,7 @@ class AlertAdmin(LogAdmin):
         alert = Alert.objects.filter(pk=alert_id).first()
         if alert is None:
             raise Http404
-        if alerts.settle(alert, by=request.user):
+        if bans.settle(alert, by=request.user):
             messages.success(request, gettext("The alert was settled."))
         else:
             messages.warning(request, gettext("Somebody had settled the alert already."))
