@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, Max, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
 from notify_platform.core.bulk import update_from_values
-from subscriptions.grants.models import Answer, Grant
-from subscriptions.grants.pairing import NewAnswer, Popup, Told
+from subscriptions.grants.models import Answer, Grant, Subscription
+from subscriptions.grants.pairing import BAN, NewAnswer, Popup, Told
 from subscriptions.grants.worth import Worth
 
 
@@ -63,3 +64,21 @@ def _row(new: NewAnswer, *, units: int, pair: Told | None) -> Answer:
         answered_at=new.answered_at,
         pair_id=pair.pk if pair else None,
     )
+
+
+def banned_later(
+    said: Mapping[tuple[int, int], datetime], *, relations: Iterable[Subscription]
+) -> set[tuple[int, int]]:
+    """Return the banned relations of which WeChat's ban was seen after what the person said then."""
+    banned = [one for one in relations if one.state == Subscription.State.BANNED]
+    if not banned:
+        return set()
+    seen = Answer.objects.filter(
+        subscriber_id__in={one.subscriber_id for one in banned},
+        template_id__in={one.template_id for one in banned},
+        answer=BAN,
+    )
+    latest = seen.values_list("template_id", "subscriber_id").annotate(at=Max("answered_at"))
+    until = {(template_id, subscriber_id): at for template_id, subscriber_id, at in latest}
+    keys = {(one.template_id, one.subscriber_id) for one in banned} & said.keys() & until.keys()
+    return {key for key in keys if until[key] > said[key]}

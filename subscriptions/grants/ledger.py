@@ -83,7 +83,7 @@ def _record(told: Sequence[NewAnswer]) -> Recorded:
     _move(worth.moved)
     answers.recount(worth.recounted)
     _turn_on([new for new in fresh if new.agrees], relations=relations)
-    _ban([new for new in fresh if new.answer == BAN])
+    _ban(new for new in fresh if new.answer == BAN and not _is_overtaken(new, relations.get(_relation(new))))
     turn_off([TurnedOff(*_relation(new), new.answered_at) for new in fresh if _revokes(new)])
     return Recorded(answers=len(rows), units=len(units))
 
@@ -142,16 +142,28 @@ def _turn_on(agreeing: Sequence[NewAnswer], *, relations: Mapping[Relation, Subs
     """Turn on what a newer yes turns on; the people are locked, so ``relations`` still holds."""
     news = (new for new in agreeing if _turns_on(new, relations.get(_relation(new))))
     newest = {_relation(new): new for new in sorted(news, key=lambda one: one.answered_at)}
+    said = {key: new.answered_at for key, new in newest.items()}
+    banned = answers.banned_later(said, relations=relations.values())
     Subscription.objects.bulk_create(
         [
-            Subscription(template=new.template, subscriber_id=new.subscriber_id, decided_at=new.answered_at)
-            for new in newest.values()
+            Subscription(
+                template_id=key[0],
+                subscriber_id=key[1],
+                decided_at=at,
+                state=Subscription.State.BANNED if key in banned else Subscription.State.ON,
+            )
+            for key, at in said.items()
         ],
         update_conflicts=True,
         unique_fields=["template", "subscriber"],
         update_fields=["state", "decided_at", "changed_at"],
         batch_size=500,
     )
+
+
+def _is_overtaken(new: NewAnswer, relation: Subscription | None) -> bool:
+    """Whether the person has decided since."""
+    return relation is not None and relation.decided_at is not None and relation.decided_at > new.answered_at
 
 
 def _turns_on(new: NewAnswer, relation: Subscription | None) -> bool:
@@ -162,7 +174,7 @@ def _turns_on(new: NewAnswer, relation: Subscription | None) -> bool:
     return relation.decided_at is None or new.answered_at > relation.decided_at
 
 
-def _ban(told: Sequence[NewAnswer]) -> None:
+def _ban(told: Iterable[NewAnswer]) -> None:
     """WeChat does not let these people be asked for the template; what they hold is kept."""
     Subscription.objects.bulk_create(
         [
@@ -296,22 +308,24 @@ def _write_off(latest: Mapping[Relation, datetime]) -> None:
         [Subscription(template_id=template_id, subscriber_id=subscriber_id) for template_id, subscriber_id in latest],
         ignore_conflicts=True,
     )
-    known = Subscription.objects.filter(
+    told = Subscription.objects.filter(
         template_id__in={template_id for template_id, _subscriber_id in latest},
         subscriber_id__in={subscriber_id for _template_id, subscriber_id in latest},
-    ).values_list("pk", "template_id", "subscriber_id")
-    rows = [(pk, latest[template_id, who]) for pk, template_id, who in known if (template_id, who) in latest]
+    )
+    known = {(one.template_id, one.subscriber_id): one for one in told}
+    banned = answers.banned_later(latest, relations=known.values())
     update_from_values(
         Subscription,
         columns=["turned_off_at"],
-        rows=rows,
+        rows=[(known[key].pk, at) for key, at in latest.items()],
         only_if="(t.turned_off_at IS NULL OR t.turned_off_at < v.column2)",
     )
     # Of a yes and a no in the same instant, the no counts: it revokes the unit, too.
+    off, now = Subscription.State.OFF, timezone.now()
     update_from_values(
         Subscription,
         columns=["decided_at", "state", "changed_at"],
-        rows=[(pk, at, Subscription.State.OFF, timezone.now()) for pk, at in rows],
+        rows=[(known[key].pk, at, known[key].state if key in banned else off, now) for key, at in latest.items()],
         only_if="(t.decided_at IS NULL OR t.decided_at <= v.column2)",
     )
 

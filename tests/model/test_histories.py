@@ -1,0 +1,76 @@
+"""The platform keeps the same books as the model, whatever happens, in whatever order, however often."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from django.core.cache import cache
+from django.db import transaction
+
+from tests.model.histories import History, Step, a_history
+
+pytestmark = pytest.mark.django_db
+
+# The first are the same everywhere, the last few are new each time: their seeds are printed when they fail.
+HISTORIES = int(os.environ.get("HISTORIES", "200"))
+FIRST = int(os.environ.get("FIRST_HISTORY", "0"))
+BATCH = 10
+NEW = 2
+
+
+class _Over(Exception):
+    """The history is told; forget it."""
+
+
+def what_differs(steps: Sequence[Step], *, folder: Path) -> str:
+    """Play a history on empty tables; returns what went wrong, empty when nothing did."""
+    cache.clear()
+    told = ""
+    try:
+        with transaction.atomic():
+            try:
+                History(folder=folder).play(steps)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it ends this history
+                told = f"{type(error).__name__}: {error}"
+            raise _Over
+    except _Over:
+        return told
+
+
+def shortened(steps: Sequence[Step], *, folder: Path) -> list[Step]:
+    """Leave out as many steps as can be, first many at a time, then one by one, so that it still goes wrong."""
+    steps, size = list(steps), max(1, len(steps) // 2)
+    while size:
+        number = 0
+        while number < len(steps):
+            fewer = steps[:number] + steps[number + size :]
+            if what_differs(fewer, folder=folder):
+                steps = fewer
+            else:
+                number += size
+        size //= 2
+    return steps
+
+
+@pytest.mark.parametrize("first", range(FIRST, FIRST + HISTORIES, BATCH))
+def test_a_history_leaves_the_same_books_here_and_in_the_model(first, tmp_path):
+    for seed in range(first, min(first + BATCH, FIRST + HISTORIES)):
+        holds(seed, folder=tmp_path)
+
+
+@pytest.mark.parametrize("number", range(NEW))
+def test_a_history_nobody_has_seen_leaves_the_same_books(number, tmp_path):
+    holds(random.SystemRandom().randrange(10**6, 10**9), folder=tmp_path)
+
+
+def holds(seed: int, *, folder: Path) -> None:
+    steps = a_history(seed)
+    if what_differs(steps, folder=folder):
+        short = shortened(steps, folder=folder)
+        differs = what_differs(short, folder=folder)
+        told = "\n".join(f"    {step}" for step in short)
+        pytest.fail(f"history {seed}, shortened to:\n{told}\n{differs}", pytrace=False)
