@@ -1,13 +1,10 @@
 """Random histories: what happens in WeChat's world, when we hear of it, and what we send meanwhile.
 
-A history is a list of steps that mean something in any order (what a step speaks of is chosen among what there is, and
-where there is nothing it does nothing), so that a failing one can be made shorter by leaving steps out. Every step is
-done to three: the world (what WeChat really counts), the model and the platform.
+Every step is done to three: the world (what WeChat really counts), the model and the platform.
 """
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,56 +15,17 @@ from typing import Any
 from tests.model.books import Relation, Report, Template
 from tests.model.post import IN_FLIGHT, Job, Message, Person, Post, SentEvent
 from tests.model.stage import Stage
+from tests.model.steps import Step
 
 PEOPLE = 2
 # A few people and templates, so that much happens between the same two.
 COUNTED = [True, True, False]
 LIMIT = 5
 DAY = 86_400
-LENGTH = (6, 44)
 # A look at all the books costs as much as a step.
 LOOK_EVERY = 4
 # Nobody can say whether a unit has lapsed that does so while we look.
 CLOSE_CALL = 900
-
-
-@dataclass(frozen=True)
-class Step:
-    """One happening; the numbers choose among what there is."""
-
-    verb: str
-    a: int = 0
-    b: int = 0
-    c: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.verb}({self.a}, {self.b}, {self.c})"
-
-
-WEIGHTS = {
-    "popup": 12,
-    "tell": 22,
-    "again": 4,
-    "turn_off": 3,
-    "switch_off": 1,
-    "forge": 3,
-    "bring": 1,
-    "wait": 2,
-    "lapse": 2,
-    "revalue": 1,
-    "claim": 7,
-    "arm": 8,
-    "land": 9,
-    "die": 2,
-    "close": 1,
-    "resolve": 1,
-}
-
-
-def a_history(seed: int) -> list[Step]:
-    dice = random.Random(seed)
-    verbs = dice.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=dice.randint(*LENGTH))
-    return [Step(verb, *(dice.randrange(1000) for _ in range(3))) for verb in verbs]
 
 
 @dataclass
