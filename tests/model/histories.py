@@ -18,9 +18,11 @@ from tests.model.stage import Stage
 from tests.model.steps import Step
 
 PEOPLE = 2
-# A few people and templates, so that much happens between the same two.
 COUNTED = [True, True, False]
-LIMIT = 5
+# One person and one template more than the others: what matters are many happenings between the same two.
+WHO = (0, 0, 0, 1)
+WHAT = (0, 0, 0, 1, 2)
+LIMIT = 3
 DAY = 86_400
 # A look at all the books costs as much as a step.
 LOOK_EVERY = 4
@@ -115,7 +117,7 @@ class History:
 
     def _popup(self, step: Step) -> None:
         """Somebody is asked for one or two templates and answers; phone and WeChat write a letter each."""
-        who, first = step.a % PEOPLE, step.b % len(COUNTED)
+        who, first = WHO[step.a % len(WHO)], WHAT[step.b % len(WHAT)]
         asked = {first, (first + 1) % 2} if first < 2 and step.a % 3 == 0 else {first}
         # Now and then more popups at once, a minute and a half apart: who belongs to whom?
         for number in range(1 + (step.c % 5 == 0) * 2):
@@ -139,13 +141,13 @@ class History:
                 self.untold.add((who, template))
 
     def _turn_off(self, step: Step) -> None:
-        who, template = step.a % PEOPLE, step.b % len(COUNTED)
+        who, template = WHO[step.a % len(WHO)], WHAT[step.b % len(WHAT)]
         self.truth[who, template] = 0
         self.off_at[who, template] = self.second
         self.bag.append(Letter("change", who, self.second, f"change{self.number()}", words={template: "reject"}))
 
     def _switch_off(self, step: Step) -> None:
-        who = step.a % PEOPLE
+        who = WHO[step.a % len(WHO)]
         self.bag.append(Letter("phone", who, self.second - 0.5, f"claim{self.number()}", code=20004))
 
     # --- what we hear ----------------------------------------------------------------------------------------------
@@ -163,16 +165,16 @@ class History:
 
     def _forge(self, step: Step) -> None:
         """A phone claims what never was, several times."""
-        who, template = step.a % PEOPLE, step.b % len(COUNTED)
+        who, template = WHO[step.a % len(WHO)], WHAT[step.b % len(WHAT)]
         self.untold.add((who, template))
-        for _ in range(1 + step.c % 4):
+        for _ in range(1 + step.c % 5):
             number = self.number()
             second = self.second - (step.c * 13 % 500) - number / 1000
             self._hear(Letter("phone", who, second, f"claim{number}", words={template: "accept"}), cut=False)
 
     def _bring(self, step: Step) -> None:
         """A file of consents of some hours ago."""
-        who, template = step.a % PEOPLE, step.b % len(COUNTED)
+        who, template = WHO[step.a % len(WHO)], WHAT[step.b % len(WHAT)]
         self.untold.add((who, template))
         number, units = self.number(), 1 + step.c % 3
         second = self.second - 3600 - number / 1000
@@ -231,7 +233,7 @@ class History:
 
     def _claim(self, step: Step) -> None:
         """Go on with a job that has somebody waiting, or start one; then take whom the gates let through."""
-        template = step.a % len(COUNTED)
+        template = WHAT[step.a % len(WHAT)]
         if self.post.templates[template].is_banned:
             return
         going = [job for job in self.post.jobs if job.template == template and job.waiting and not job.stands]
@@ -322,7 +324,7 @@ class History:
         self.stage.lapse()
 
     def _revalue(self, step: Step) -> None:
-        template, days = step.a % len(COUNTED), (1, 3, 7, 14, None)[step.b % 5]
+        template, days = WHAT[step.a % len(WHAT)], (1, 3, 7, 14, None)[step.b % 5]
         self.post.templates[template].validity_days = days
         self._keep_clear_of_ends()
         for (_who, of), relation in self.post.relations.items():
