@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+HISTORIES ?= 5000
+ROUNDS ?= 10
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +13,7 @@ TEST_MANAGE := DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint pytest javascript fuzz bench
+.PHONY: help demo test lint pytest javascript fuzz bench chaos
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do \
@@ -41,6 +43,10 @@ fuzz: $(VENV)/.dev $(FUZZ)/.done ## the API against its own contract, two minute
 
 bench: $(VENV)/.dev ## measures; docs/benchmarks.md is written anew; ARGS="intake --on sqlite" chooses
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+chaos: $(VENV)/.dev ## HISTORIES=5000 random histories of consent, workers killed at any moment ROUNDS=10 times, races
+	@HISTORIES=$(HISTORIES) CHAOS_ROUNDS=$(ROUNDS) $(BIN)/pytest -n 2 --dist loadgroup -rs \
+		tests/model tests/races tests/journeys/test_crashes.py tests/journeys/test_chaos.py $(ARGS)
 
 # --- the virtual environment: python first, then one stamp for each set of requirements ---------------------------------
 

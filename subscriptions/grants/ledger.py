@@ -17,9 +17,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from notify_platform.core.bulk import update_from_values
-from subscriptions.grants import pairing
-from subscriptions.grants.models import Answer, Drift, Grant, Source, Subscription
+from subscriptions.grants import answers, pairing
+from subscriptions.grants.models import Drift, Grant, Source, Subscription
 from subscriptions.grants.pairing import BAN, REJECT, NewAnswer
+from subscriptions.grants.worth import Moved, NewUnits, end_of, of_imports, of_popups
 from subscriptions.people.models import Subscriber
 from templates_app.models import MessageTemplate
 
@@ -54,27 +55,37 @@ class Refusal(NamedTuple):
     left_at: datetime
 
 
-def record(answers: Sequence[NewAnswer]) -> Recorded:
+def record(told: Sequence[NewAnswer]) -> Recorded:
     """Write answers down and grant what they are worth; an answer already known changes nothing.
 
     A yes from before the person last turned the template off grants nothing: WeChat has voided it. What a refused
     popup does to the stock WeChat leaves open: the mini-program's ``reject_revokes`` decides.
     """
+    witnesses: dict[Source, list[NewAnswer]] = {}
+    for new in told:
+        witnesses.setdefault(new.source, []).append(new)
     with transaction.atomic():
-        _take_turns({new.subscriber_id for new in answers})
-        fresh = _unknown(answers)
-        relations = _relations(fresh)
-        pairs = pairing.find(fresh)
-        worth = pairing.worth([new for new in fresh if not _is_void(new, relations)], pairs=pairs)
-        rows = Answer.objects.bulk_create(
-            [_row(new, units=worth.get(new.identity, 0), pair=pairs.get(new.identity)) for new in fresh], batch_size=500
-        )
-        grants = [grant for new, row in zip(fresh, rows, strict=True) for grant in _grants_of(new, answer=row)]
-        Grant.objects.bulk_create(grants, batch_size=500)
-        _turn_on([new for new in fresh if new.agrees], relations=relations)
-        _ban([new for new in fresh if new.answer == BAN])
-        turn_off([TurnedOff(*_relation(new), new.answered_at) for new in fresh if _revokes(new)])
-    return Recorded(answers=len(rows), units=len(grants))
+        _take_turns({new.subscriber_id for new in told})
+        each = [_record(some) for some in witnesses.values()]
+    return Recorded(answers=sum(one.answers for one in each), units=sum(one.units for one in each))
+
+
+def _record(told: Sequence[NewAnswer]) -> Recorded:
+    """Write down what one witness tells; the people are locked."""
+    fresh = answers.unknown(told)
+    relations = _relations(fresh)
+    void_until = {key: relation.turned_off_at for key, relation in relations.items() if relation.turned_off_at}
+    popups = pairing.popups(fresh)
+    worth = of_popups(popups, void_until=void_until)
+    worth.new += of_imports(fresh, void_until=void_until)
+    rows = answers.write_down(fresh, popups=popups, worth=worth)
+    units = Grant.objects.bulk_create([unit for new in worth.new for unit in _grants_of(new)], batch_size=500)
+    _move(worth.moved)
+    answers.recount(worth.recounted)
+    _turn_on([new for new in fresh if new.agrees], relations=relations)
+    _ban(new for new in fresh if new.answer == BAN and not _is_overtaken(new, relations.get(_relation(new))))
+    turn_off([TurnedOff(*_relation(new), new.answered_at) for new in fresh if _revokes(new)])
+    return Recorded(answers=len(rows), units=len(units))
 
 
 def _take_turns(subscriber_ids: Collection[int]) -> None:
@@ -82,45 +93,38 @@ def _take_turns(subscriber_ids: Collection[int]) -> None:
     list(Subscriber.objects.filter(pk__in=subscriber_ids).select_for_update().order_by("pk").values_list("pk"))
 
 
-def _unknown(answers: Sequence[NewAnswer]) -> list[NewAnswer]:
-    known = set(
-        Answer.objects.filter(
-            subscriber_id__in={new.subscriber_id for new in answers},
-            request_key__in={new.request_key for new in answers},
-        ).values_list("subscriber_id", "template_id", "request_key")
-    )
-    unique = {new.identity: new for new in answers}
-    return [new for identity, new in unique.items() if identity not in known]
-
-
-def _row(new: NewAnswer, *, units: int, pair: Answer | None) -> Answer:
-    return Answer(
-        subscriber_id=new.subscriber_id,
-        template=new.template,
-        scene_id=new.scene_id,
-        answer=new.answer,
-        source=new.source,
-        units=units,
-        is_silent=new.is_silent,
-        request_key=new.request_key,
-        answered_at=new.answered_at,
-        pair=pair,
-    )
-
-
-def _grants_of(new: NewAnswer, *, answer: Answer) -> Iterable[Grant]:
-    days = new.template.validity_days
-    expires_at = new.answered_at + timedelta(days=days) if days else None
+def _grants_of(new: NewUnits) -> Iterable[Grant]:
     return (
         Grant(
             subscriber_id=new.subscriber_id,
             template=new.template,
-            answer=answer,
-            granted_at=new.answered_at,
-            expires_at=expires_at,
+            answer_id=new.told.answer_id,
+            granted_at=new.moment,
+            expires_at=end_of(new.moment, template=new.template),
         )
-        for _ in range(answer.units)
+        for _ in range(new.units)
     )
+
+
+def _move(moved: Sequence[Moved]) -> None:
+    """Let units follow their popups: to other reports, and to other moments, which may make them void or not."""
+    if not moved:
+        return
+    units = Grant.objects.filter(pk__in=[one.grant_id for one in moved])
+    # What was revoked because the template was turned off may turn out not to have been granted by then.
+    revoked = units.filter(_turned_off_since(), ~_drifted_since(), state=Grant.State.REVOKED)
+    doubtful = [
+        *revoked.values_list("pk", flat=True),
+        *units.filter(state=Grant.State.LAPSED).values_list("pk", flat=True),
+    ]
+    update_from_values(
+        Grant,
+        columns=["answer", "granted_at", "expires_at"],
+        rows=[(one.grant_id, one.told.answer_id, one.granted_at, one.expires_at) for one in moved],
+        only_if="TRUE",
+    )
+    units.filter(_turned_off_since(), state=Grant.State.AVAILABLE).update(state=Grant.State.REVOKED, settled_at=Now())
+    _revive(units.filter(pk__in=doubtful, state__in=[Grant.State.LAPSED, Grant.State.REVOKED]))
 
 
 def _relation(new: NewAnswer) -> Relation:
@@ -134,25 +138,32 @@ def _relations(fresh: Sequence[NewAnswer]) -> dict[Relation, Subscription]:
     return {(relation.template_id, relation.subscriber_id): relation for relation in known}
 
 
-def _is_void(new: NewAnswer, relations: Mapping[Relation, Subscription]) -> bool:
-    relation = relations.get(_relation(new))
-    return bool(relation and relation.turned_off_at and new.answered_at <= relation.turned_off_at)
-
-
 def _turn_on(agreeing: Sequence[NewAnswer], *, relations: Mapping[Relation, Subscription]) -> None:
     """Turn on what a newer yes turns on; the people are locked, so ``relations`` still holds."""
     news = (new for new in agreeing if _turns_on(new, relations.get(_relation(new))))
     newest = {_relation(new): new for new in sorted(news, key=lambda one: one.answered_at)}
+    said = {key: new.answered_at for key, new in newest.items()}
+    banned = answers.banned_later(said, relations=relations.values())
     Subscription.objects.bulk_create(
         [
-            Subscription(template=new.template, subscriber_id=new.subscriber_id, decided_at=new.answered_at)
-            for new in newest.values()
+            Subscription(
+                template_id=key[0],
+                subscriber_id=key[1],
+                decided_at=at,
+                state=Subscription.State.BANNED if key in banned else Subscription.State.ON,
+            )
+            for key, at in said.items()
         ],
         update_conflicts=True,
         unique_fields=["template", "subscriber"],
         update_fields=["state", "decided_at", "changed_at"],
         batch_size=500,
     )
+
+
+def _is_overtaken(new: NewAnswer, relation: Subscription | None) -> bool:
+    """Whether the person has decided since."""
+    return relation is not None and relation.decided_at is not None and relation.decided_at > new.answered_at
 
 
 def _turns_on(new: NewAnswer, relation: Subscription | None) -> bool:
@@ -163,7 +174,7 @@ def _turns_on(new: NewAnswer, relation: Subscription | None) -> bool:
     return relation.decided_at is None or new.answered_at > relation.decided_at
 
 
-def _ban(told: Sequence[NewAnswer]) -> None:
+def _ban(told: Iterable[NewAnswer]) -> None:
     """WeChat does not let these people be asked for the template; what they hold is kept."""
     Subscription.objects.bulk_create(
         [
@@ -297,22 +308,24 @@ def _write_off(latest: Mapping[Relation, datetime]) -> None:
         [Subscription(template_id=template_id, subscriber_id=subscriber_id) for template_id, subscriber_id in latest],
         ignore_conflicts=True,
     )
-    known = Subscription.objects.filter(
+    told = Subscription.objects.filter(
         template_id__in={template_id for template_id, _subscriber_id in latest},
         subscriber_id__in={subscriber_id for _template_id, subscriber_id in latest},
-    ).values_list("pk", "template_id", "subscriber_id")
-    rows = [(pk, latest[template_id, who]) for pk, template_id, who in known if (template_id, who) in latest]
+    )
+    known = {(one.template_id, one.subscriber_id): one for one in told}
+    banned = answers.banned_later(latest, relations=known.values())
     update_from_values(
         Subscription,
         columns=["turned_off_at"],
-        rows=rows,
+        rows=[(known[key].pk, at) for key, at in latest.items()],
         only_if="(t.turned_off_at IS NULL OR t.turned_off_at < v.column2)",
     )
     # Of a yes and a no in the same instant, the no counts: it revokes the unit, too.
+    off, now = Subscription.State.OFF, timezone.now()
     update_from_values(
         Subscription,
         columns=["decided_at", "state", "changed_at"],
-        rows=[(pk, at, Subscription.State.OFF, timezone.now()) for pk, at in rows],
+        rows=[(known[key].pk, at, known[key].state if key in banned else off, now) for key, at in latest.items()],
         only_if="(t.decided_at IS NULL OR t.decided_at <= v.column2)",
     )
 
@@ -322,6 +335,15 @@ def _turned_off_since() -> Exists:
     return Exists(
         Subscription.objects.filter(
             template=OuterRef("template"), subscriber=OuterRef("subscriber"), turned_off_at__gte=OuterRef("granted_at")
+        )
+    )
+
+
+def _drifted_since() -> Exists:
+    """Return the condition that WeChat said "not subscribed" when or after a unit was granted."""
+    return Exists(
+        Drift.objects.filter(
+            template=OuterRef("template"), subscriber=OuterRef("subscriber"), at__gte=OuterRef("granted_at")
         )
     )
 
@@ -363,14 +385,12 @@ def apply_validity() -> int:
             return mine.update(validity_applied=days, validity_applied_upto=0)
         units = Grant.objects.filter(pk__in=batch)
         units.update(expires_at=F("granted_at") + timedelta(days=days) if days else None)
-        _revive(units)
+        _revive(units.filter(state=Grant.State.LAPSED))
         mine.update(validity_applied_upto=batch[-1])
     return len(batch)
 
 
 def _revive(units: QuerySet[Grant]) -> None:
-    drifted = Drift.objects.filter(
-        template=OuterRef("template"), subscriber=OuterRef("subscriber"), at__gte=OuterRef("granted_at")
+    units.filter(unexpired(), ~_turned_off_since(), ~_drifted_since()).update(
+        state=Grant.State.AVAILABLE, settled_at=None
     )
-    lapsed = units.filter(unexpired(), ~_turned_off_since(), ~Exists(drifted), state=Grant.State.LAPSED)
-    lapsed.update(state=Grant.State.AVAILABLE, settled_at=None)

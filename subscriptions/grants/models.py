@@ -106,7 +106,8 @@ class Answer(models.Model):
     request_key = models.CharField(_("request"), max_length=120)
     answered_at = models.DateTimeField(_("answered"))
     received_at = models.DateTimeField(_("received"), auto_now_add=True)
-    # One popup is reported by the phone and by WeChat: the report that came second names the first, for ever.
+    # One popup is reported by the phone and by WeChat: the report that came second names the first. A report that comes
+    # later still and is nearer may take a place (docs/adr/0011).
     pair = models.OneToOneField(
         "self",
         on_delete=models.SET_NULL,

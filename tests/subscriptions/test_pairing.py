@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from subscriptions.grants import ledger
+from subscriptions.grants.ledger import Refusal, TurnedOff
 from subscriptions.grants.pairing import NewAnswer
 from subscriptions.models import Answer, Grant, Source
 from tests import factories
@@ -151,3 +152,111 @@ def test_a_spent_unit_makes_room_for_another_unconfirmed_one(tell, template, per
     ledger.spend(ledger.reserve(template=template, subscriber_ids=[person.pk]).values())
 
     assert tell(Source.CLIENT, after=9000) == 1
+
+
+def paired():
+    """The seconds of each pair: the phone's, WeChat's."""
+    rows = Answer.objects.filter(pair__isnull=False).select_related("pair")
+    both = [sorted((row, row.pair), key=lambda one: one.source, reverse=True) for row in rows]
+    return sorted(tuple((one.answered_at - NOW).total_seconds() for one in pair) for pair in both)
+
+
+def test_events_that_overtake_their_claims_make_no_unit_more(tell):
+    for source, after in [("client", 0), ("callback", 110), ("client", 110), ("callback", 220), ("client", 220)]:
+        tell(Source(source), after=after)
+
+    assert tell(Source.CALLBACK, after=0) == 0
+    assert units() == 3
+    assert paired() == [(0, 0), (110, 110), (220, 220)]
+
+
+def test_a_nearer_report_takes_the_place_of_the_one_that_came_first(tell):
+    tell(Source.CLIENT, after=0)
+    tell(Source.CALLBACK, after=50)
+
+    assert tell(Source.CLIENT, after=60) == 1
+    assert paired() == [(60, 50)]
+    assert sorted(Answer.objects.values_list("answered_at", "units")) == [
+        (NOW, 1),
+        (NOW + timedelta(seconds=50), 0),
+        (NOW + timedelta(seconds=60), 1),
+    ]
+
+
+@pytest.mark.parametrize("order", [(Source.CLIENT, Source.CALLBACK), (Source.CALLBACK, Source.CLIENT)])
+def test_a_unit_is_granted_when_wechat_says_so(tell, order):
+    moments = {Source.CLIENT: 3, Source.CALLBACK: 0}
+    for source in order:
+        tell(source, after=moments[source])
+
+    assert list(Grant.objects.values_list("granted_at", "expires_at")) == [(NOW, NOW + timedelta(days=7))]
+
+
+@pytest.mark.parametrize(("event_after", "left"), [(2, Grant.State.AVAILABLE), (-2, Grant.State.REVOKED)])
+def test_the_event_says_whether_the_consent_was_before_or_after_the_off(tell, template, person, event_after, left):
+    tell(Source.CLIENT, after=-event_after)
+    ledger.turn_off([TurnedOff(template.pk, person.pk, NOW)])
+
+    assert tell(Source.CALLBACK, after=event_after) == 0
+    assert Grant.objects.get().state == left
+
+
+def test_what_wechat_refused_does_not_come_back_with_the_event(tell, template, person):
+    tell(Source.CLIENT, after=-2)
+    refusal = Refusal(person.pk, 0, NOW)
+    ledger.revoke_refused(template=template, refusals=[refusal])
+    ledger.turn_off([TurnedOff(template.pk, person.pk, NOW)])
+
+    tell(Source.CALLBACK, after=2)
+
+    assert Grant.objects.get().state == Grant.State.REVOKED
+
+
+def test_a_unit_that_was_spent_keeps_its_moment(tell, template, person):
+    tell(Source.CLIENT)
+    ledger.spend(ledger.reserve(template=template, subscriber_ids=[person.pk]).values())
+
+    tell(Source.CALLBACK, after=7)
+
+    assert list(Grant.objects.values_list("state", "granted_at")) == [(Grant.State.SPENT, NOW)]
+
+
+def test_both_witnesses_in_one_call_are_one_unit(template, person):
+    answers = [
+        NewAnswer(
+            subscriber_id=person.pk,
+            template=template,
+            answer="accept",
+            source=source,
+            answered_at=NOW,
+            request_key=source,
+        )
+        for source in (Source.CLIENT, Source.CALLBACK)
+    ]
+
+    assert ledger.record(answers) == (2, 1)
+
+
+def test_events_of_many_people_take_as_many_queries_as_of_one(template, django_assert_num_queries):
+    def told(people, source, second):
+        return [
+            NewAnswer(
+                subscriber_id=person.pk,
+                template=template,
+                answer="accept",
+                source=source,
+                answered_at=NOW + timedelta(seconds=second),
+                request_key=f"{source}:{second}",
+            )
+            for person in people
+        ]
+
+    for count in (1, 30):
+        people = factories.subscribers(template.mini_program, count=count)
+        ledger.record(told(people, Source.CLIENT, 0))
+        ledger.record(told(people, Source.CALLBACK, 50))
+        # The event of each finds its claim taken by a nearer one.
+        with django_assert_num_queries(15):
+            ledger.record(told(people, Source.CLIENT, 60))
+        with django_assert_num_queries(8):
+            ledger.record(told(people, Source.CALLBACK, 0))

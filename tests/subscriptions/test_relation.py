@@ -221,3 +221,45 @@ def test_each_person_and_template_has_a_moment_of_its_own(template, django_asser
 def test_turning_off_nothing_asks_the_database_nothing(db, django_assert_num_queries):
     with django_assert_num_queries(0):
         assert ledger.turn_off([]) == 0
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize(
+    ("ban", "state"), [(-4, ON), (-2, ON), (0, Subscription.State.BANNED)], ids=["oldest", "between", "newest"]
+)
+def test_a_ban_counts_from_when_a_phone_met_it(accept, turn_off, person, template, order, ban, state):
+    def meet_the_ban(minute):
+        new = NewAnswer(
+            subscriber_id=person.pk,
+            template=template,
+            answer="ban",
+            source=Source.CLIENT,
+            answered_at=moment(minute),
+            request_key="ban",
+        )
+        ledger.record([new])
+
+    happenings = [(turn_off, -3), (accept, -1), (meet_the_ban, ban)]
+    for number in order:
+        verb, minute = happenings[number]
+        verb(minute)
+
+    assert relation() == (state, moment(-1))
+
+
+@pytest.mark.parametrize("order", list(permutations(range(2))))
+@pytest.mark.parametrize(("ban", "state"), [(-4, OFF), (0, Subscription.State.BANNED)])
+def test_a_no_lifts_no_ban_that_was_met_later(turn_off, person, template, order, ban, state):
+    answer = NewAnswer(
+        subscriber_id=person.pk,
+        template=template,
+        answer="ban",
+        source=Source.CLIENT,
+        answered_at=moment(ban),
+        request_key="ban",
+    )
+    happenings = [lambda: turn_off(-3), lambda: ledger.record([answer])]
+    for number in order:
+        happenings[number]()
+
+    assert relation() == (state, moment(-3))
