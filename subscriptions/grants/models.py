@@ -107,7 +107,7 @@ class Answer(models.Model):
     answered_at = models.DateTimeField(_("answered"))
     received_at = models.DateTimeField(_("received"), auto_now_add=True)
     # One popup is reported by the phone and by WeChat: the report that came second names the first. A report that comes
-    # later still and is nearer may take a place (docs/adr/0011).
+    # later still and is nearer may take a place (docs/adr/0012).
     pair = models.OneToOneField(
         "self",
         on_delete=models.SET_NULL,

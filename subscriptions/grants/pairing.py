@@ -3,7 +3,7 @@
 A claim of the phone is paired with at most one event and back, for ever, by person, template and answer, within two
 minutes of each other's moment. Who belongs to whom follows from what was told alone, never from when it arrived: as
 many pairs as there can be, and of those the nearest. So a report that comes late may give others a new partner
-(docs/adr/0011). The moment of a popup is WeChat's as soon as WeChat has told it. Reads only.
+(docs/adr/0012). The moment of a popup is WeChat's as soon as WeChat has told it. Reads only.
 """
 
 from __future__ import annotations
