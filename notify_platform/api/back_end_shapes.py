@@ -81,7 +81,7 @@ class DeliveryReply(serializers.Serializer[Any]):
     error = DeliveryError(allow_null=True)
     template_id = Text()
     job = Text(allow_null=True, help_text="The broadcast's name; null for a message that an event brought.")
-    openid = Text()
+    openid = Text(allow_null=True, help_text="Null for a person who was forgotten.")
     due_at = Moment()
     sent_at = Moment(allow_null=True)
     settled_at = Moment(allow_null=True)

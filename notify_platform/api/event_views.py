@@ -138,7 +138,7 @@ def _shown(delivery: Delivery) -> dict[str, Any]:
         "error": _error(delivery),
         "template_id": delivery.template.wechat_id,
         "job": delivery.job.name if delivery.job else None,
-        "openid": delivery.subscriber.openid,
+        "openid": None if delivery.subscriber.forgotten_at else delivery.subscriber.openid,
         "due_at": delivery.due_at,
         "sent_at": delivery.armed_at,
         "settled_at": delivery.settled_at,

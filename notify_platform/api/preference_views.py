@@ -23,6 +23,7 @@ from notify_platform.api.person_shapes import (
 from notify_platform.core.errors import Refused
 from notify_platform.jobs import bans
 from subscriptions.grants import wishes
+from subscriptions.grants.balances import state_of
 from subscriptions.grants.pairing import BAN
 from subscriptions.models import Subscriber
 from subscriptions.people import people
@@ -138,7 +139,7 @@ def _shown(subscriber: Subscriber) -> dict[str, Any]:
                 "template_id": each.template.wechat_id,
                 "title": each.template.title,
                 "kind": each.template.kind,
-                "state": each.standing,
+                "state": state_of(each, subscriber=subscriber, template=each.template),
                 "muted": each.muted_at is not None,
             }
             for each in wished.subscriptions

@@ -1,4 +1,7 @@
-"""Events: what a back end reports, once for ever, and what it takes back. The only writer of ``Event``."""
+"""Events: what a back end reports, once for ever, and what it takes back.
+
+The only writer of ``Event``, but for what ``delivery.forgetting`` and ``delivery.retention`` empty.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -46,19 +46,24 @@ class Balance:
 def balances(subscriber: Subscriber, *, templates: Sequence[MessageTemplate]) -> list[Balance]:
     """Return the balance of each template, in order: two queries."""
     ids = [template.pk for template in templates]
-    relations = _RELATIONS.objects(person=subscriber.pk, templates=ids)
-    states = {relation.template_id: relation.standing for relation in relations}
+    found = _RELATIONS.objects(person=subscriber.pk, templates=ids)
+    relations = {relation.template_id: relation for relation in found}
     stock = {
         template_id: (available, expires_at)
         for template_id, available, expires_at in _STOCK.rows(person=subscriber.pk, templates=ids)
     }
     return [
-        Balance(template, _state(subscriber, template, states=states), *stock.get(template.pk, (0, None)))
+        Balance(
+            template,
+            state_of(relations.get(template.pk), subscriber=subscriber, template=template),
+            *stock.get(template.pk, (0, None)),
+        )
         for template in templates
     ]
 
 
-def _state(subscriber: Subscriber, template: MessageTemplate, *, states: Mapping[int, str]) -> str:
-    state = states.get(template.pk, "none")
+def state_of(relation: Subscription | None, *, subscriber: Subscriber, template: MessageTemplate) -> str:
+    """Return how a person stands to a template, in the words of ``Balance``."""
+    state = relation.standing if relation is not None else "none"
     halted = subscriber.main_switch_off_at is not None or template.state == MessageTemplate.State.BANNED
     return Subscription.State.SUSPENDED if halted and state == Subscription.State.ON else state

@@ -12,6 +12,7 @@ from notify_platform.jobs import events
 from notify_platform.jobs.models import Event, Trigger, Variant
 from notify_platform.wechat import outcomes
 from subscriptions.models import Subscriber
+from subscriptions.people import people
 from tests import factories
 from tests.api.conftest import a_back_end_of, invalid, iso, problem
 
@@ -264,6 +265,12 @@ def test_what_wechat_says_of_a_message_that_did_not_arrive(shop, delivery):
     shown = shop.call("get", "delivery", delivery.pk).json()
 
     assert shown["error"] == {"code": None, "message": "1 system error", "next_step": ""}
+
+
+def test_a_person_who_was_forgotten_has_no_openid(shop, delivery, person):
+    people.forget([person.pk])
+
+    assert shop.call("get", "delivery", delivery.pk).json()["openid"] is None
 
 
 def test_another_mini_programs_message_is_not_there(delivery):

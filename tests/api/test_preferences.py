@@ -56,6 +56,14 @@ def test_every_template_the_person_had_to_do_with_is_listed_by_title(phone, pers
     assert phone.get("preferences").json() == answer.json()
 
 
+def test_what_is_on_is_suspended_while_the_main_switch_is_off(phone, person, template):
+    factories.grants(template, to=[person])
+
+    phone.put("wechat-settings", {"mainSwitch": False})
+
+    assert phone.get("preferences").json()["templates"] == [row(template, state="suspended")]
+
+
 def test_muting_turns_nothing_on(phone, person, template):
     phone.patch("preferences", {"muted": [template.wechat_id]})
 

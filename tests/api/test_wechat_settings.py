@@ -110,8 +110,8 @@ def test_a_kept_answer_claims_no_subscription(phone, person, template):
     assert Answer.objects.count() == Grant.objects.count() == 0
 
 
-@pytest.mark.parametrize("word", ["reject", "ban"])
-def test_a_kept_no_revokes_nothing_and_is_not_asked_again(phone, person, template, word):
+@pytest.mark.parametrize(("word", "reason"), [("reject", "always_refused"), ("ban", "template_banned")])
+def test_a_kept_no_revokes_nothing_and_is_not_asked_again(phone, person, template, word, reason):
     factories.grants(template, to=[person], units=2)
     scene = person.mini_program.scenes.create(code="order-paid", name="Paid")
     scene.asks.create(template=template)
@@ -119,8 +119,8 @@ def test_a_kept_no_revokes_nothing_and_is_not_asked_again(phone, person, templat
     phone.put("wechat-settings", {"mainSwitch": True, "itemSettings": {template.wechat_id: word}})
 
     assert phone.get("subscriptions").json()["subscriptions"][0]["available"] == 2
-    assert Subscription.objects.get().state == "on"
-    assert [reason.code for reason in planner.plan(person, scene=scene).reasons] == ["always_refused"]
+    assert Subscription.objects.values_list("state", "always_keep").get() == ("on", word)
+    assert [reason.code for reason in planner.plan(person, scene=scene).reasons] == [reason]
 
 
 def test_the_first_yes_turns_a_noted_subscription_on(phone, person, template):
@@ -178,8 +178,8 @@ def test_the_number_of_queries_does_not_grow(phone, mini_program, count, django_
     templates = [factories.a_template(mini_program) for _ in range(count)]
     settings = {template.wechat_id: "accept" for template in templates}
 
-    # The session, the templates, the transaction (2), the lock, the switch, what is known, what is new.
-    with django_assert_num_queries(8):
+    # The session, the templates, the transaction (2), the lock, the switch (4), what is known, what is new.
+    with django_assert_num_queries(11):
         phone.put("wechat-settings", {"mainSwitch": True, "itemSettings": settings})
     assert len(kept()) == count
 
