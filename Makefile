@@ -5,12 +5,13 @@ ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes
+PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes
+FUZZ := .venv-fuzz
 TEST_MANAGE := DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint pytest bench
+.PHONY: help demo test lint pytest bench javascript fuzz
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do \
@@ -35,6 +36,12 @@ pytest: $(VENV)/.dev ## the tests alone; ARGS="tests/jobs -k approve" chooses so
 bench: $(VENV)/.dev ## measures; docs/benchmarks.md is written anew; ARGS="intake --on sqlite" chooses
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+javascript: ## the tools that test the JavaScript client, by npm; without them those tests are skipped
+	@npm ci --prefix tests/sdk --no-audit --no-fund --loglevel=error
+
+fuzz: $(VENV)/.dev $(FUZZ)/.done ## the API against its own contract, two minutes of it; ARGS="--seed 7" takes other requests
+	@$(BIN)/python -m tests.fuzz $(FUZZ)/bin/schemathesis $(ARGS)
+
 # --- the virtual environment: python first, then one stamp for each set of requirements ---------------------------------
 
 $(BIN)/python:
@@ -49,10 +56,17 @@ $(BIN)/python:
 # What the tests need includes what the platform needs.
 $(VENV)/.dev: $(BIN)/python requirements-dev.txt
 	@echo 'Installing the requirements into $(VENV) …'
-	@$(PIP_INSTALL) -r requirements-dev.txt
+	@$(BIN)/python $(PIP_INSTALL) -r requirements-dev.txt
 	@touch $(VENV)/.runtime $@
 
 $(VENV)/.runtime: $(BIN)/python requirements.txt
 	@echo 'Installing the requirements into $(VENV) …'
-	@$(PIP_INSTALL) -r requirements.txt
+	@$(BIN)/python $(PIP_INSTALL) -r requirements.txt
+	@touch $@
+
+# Apart from the others: it brings many packages that nothing else needs.
+$(FUZZ)/.done: $(BIN)/python requirements-fuzz.txt
+	@echo 'Installing the requirements into $(FUZZ) …'
+	@$(PYTHON) -m venv --clear $(FUZZ)
+	@$(FUZZ)/bin/python $(PIP_INSTALL) -r requirements-fuzz.txt
 	@touch $@

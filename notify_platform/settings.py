@@ -135,8 +135,18 @@ REST_FRAMEWORK = {
         "prompts": "60/min",
         "authorizations": "60/min",
         "subscriptions": "60/min",
+        "wechat_settings": "60/min",
+        "preferences": "60/min",
+        "profile": "60/min",
         "opens": "60/min",
         "visits": "60/min",
+        "conversions": "60/min",
+        "feedback": "60/min",
+        # Each key.
+        "events": "6000/min",
+        "deliveries": "6000/min",
+        "subscribers": "600/min",
+        "consents": "600/min",
         "documents": "60/min",
     },
     "EXCEPTION_HANDLER": "notify_platform.api.errors.envelope",
@@ -154,10 +164,14 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # What may be left out says so itself.
+    "COMPONENT_SPLIT_PATCH": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
         "BalanceState": "notify_platform.api.shapes.BALANCE_STATES",
         "TemplateKind": "notify_platform.api.shapes.TEMPLATE_KINDS",
+        "FeedbackKind": "notify_platform.api.person_shapes.FEEDBACK_KINDS",
+        "DeliveryState": "notify_platform.api.back_end_shapes.DELIVERY_STATES",
     },
 }
 

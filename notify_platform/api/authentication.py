@@ -59,6 +59,14 @@ class IsSubscriber(BasePermission):
         return isinstance(request.auth, Subscriber)
 
 
+class IsBackEnd(BasePermission):
+    """Only a back end with a key."""
+
+    def has_permission(self, request: Request, view: View) -> bool:
+        """Whether a key was shown; what it may be used for is the view's to ask."""
+        return isinstance(request.auth, ApiKey)
+
+
 def _caller(request: Request, *, scheme: str, check: Callable[[str], Caller]) -> tuple[AnonymousUser, Caller] | None:
     given, _space, credential = request.headers.get("Authorization", "").partition(" ")
     if given.lower() != scheme.lower():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from notify_platform.api import examples, prompt_ids
 from notify_platform.api.base import PhoneView, answer
+from notify_platform.api.prompt_ids import Prompt
 from notify_platform.api.shapes import (
     AuthorizationReply,
     AuthorizationRequest,
@@ -24,7 +25,7 @@ from notify_platform.api.shapes import (
 from notify_platform.core.errors import Refused
 from notify_platform.jobs import bans
 from subscriptions.grants.balances import balances
-from subscriptions.models import Subscriber
+from subscriptions.models import Subscriber, Subscription
 from subscriptions.prompts import planner
 from subscriptions.prompts.reporting import report
 from templates_app.models import MessageTemplate
@@ -88,14 +89,14 @@ class AuthorizationsView(PhoneView):
         received_at = timezone.now()
         given = self.given(AuthorizationRequest)
         words = given.get("results") or {}
-        if given.get("prompt_id") is not None:
-            scene = prompt_ids.scene_of(self.subscriber, prompt_id=given["prompt_id"])
-        else:
-            scene = planner.scene_of(self.subscriber, code=given["scene"])
-        templates = _templates(self.subscriber, wechat_ids=words)
+        prompt = self._prompt(given)
+        known = _templates(self.subscriber, reported=words, planned=prompt.template_ids)
+        templates = [known[wechat_id] for wechat_id in words]
         reported = report(
             self.subscriber,
-            scene_id=scene.pk if scene else None,
+            scene_id=prompt.scene.pk if prompt.scene else None,
+            planned=[known[wechat_id].pk for wechat_id in prompt.template_ids if wechat_id in known],
+            is_silent=prompt.is_silent,
             results={template: words[template.wechat_id] for template in templates},
             err_code=given.get("err_code"),
             client_request_id=given["client_request_id"],
@@ -103,6 +104,13 @@ class AuthorizationsView(PhoneView):
         )
         bans.heed(self.subscriber, reported=reported)
         return answer(AuthorizationReply, {"balances": balances(self.subscriber, templates=templates)})
+
+    def _prompt(self, given: Mapping[str, Any]) -> Prompt:
+        """Return what was asked; a phone that asked without a plan names only the scene."""
+        if given.get("prompt_id") is not None:
+            return prompt_ids.read(self.subscriber, prompt_id=given["prompt_id"])
+        scene = planner.scene_of(self.subscriber, code=given["scene"])
+        return Prompt(scene=scene, template_ids=[], is_silent=False)
 
 
 class SubscriptionsView(PhoneView):
@@ -119,18 +127,24 @@ class SubscriptionsView(PhoneView):
     )
     def get(self, request: Request) -> Response:
         """Every template the person ever agreed to or turned off, with what could be sent now."""
-        mine = MessageTemplate.objects.filter(subscriptions__subscriber=self.subscriber).order_by("title", "pk")
+        decided = Subscription.objects.filter(~Subscription.UNDECIDED, subscriber=self.subscriber)
+        mine = MessageTemplate.objects.filter(subscriptions__in=decided).order_by("title", "pk")
         return answer(SubscriptionsReply, {"subscriptions": balances(self.subscriber, templates=list(mine))})
 
 
-def _templates(subscriber: Subscriber, *, wechat_ids: Collection[str]) -> list[MessageTemplate]:
-    """Return the templates in the order given. Raises ``Refused`` naming the ids the mini-program does not have."""
-    mine = MessageTemplate.objects.filter(mini_program_id=subscriber.mini_program_id, wechat_id__in=wechat_ids)
-    rows = mine.select_related("mini_program").only(*WHAT_THE_BOOKS_ASK)
+def _templates(
+    subscriber: Subscriber, *, reported: Collection[str], planned: Collection[str]
+) -> dict[str, MessageTemplate]:
+    """Return the templates by WeChat's id: all that are reported, and what is still there of the planned ones.
+
+    Raises ``Refused`` naming the reported ids the mini-program does not have.
+    """
+    mine = MessageTemplate.objects.filter(mini_program_id=subscriber.mini_program_id)
+    rows = mine.filter(wechat_id__in={*reported, *planned}).select_related("mini_program").only(*WHAT_THE_BOOKS_ASK)
     known = {template.wechat_id: template for template in rows}
-    unknown = [wechat_id for wechat_id in wechat_ids if wechat_id not in known]
+    unknown = [wechat_id for wechat_id in reported if wechat_id not in known]
     if unknown:
         sentence = _("This mini-program has no such template.")
         fields = {f"results.{wechat_id}": sentence for wechat_id in unknown}
         raise Refused(sentence, code="unknown_template", fields=fields)
-    return [known[wechat_id] for wechat_id in wechat_ids]
+    return known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from django.core.signals import got_request_exception
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 # DRF's word for what concerns no single field.
 _WHOLE = "non_field_errors"
+# A thousand rows with the same fault need not be told a thousand times.
+MOST_FIELDS = 50
 
 
 class TooLarge(APIException):
@@ -79,18 +82,19 @@ def _our_fault(error: Exception, context: Mapping[str, Any]) -> APIException:
 
 def _content(error: Exception, response: Response) -> dict[str, Any]:
     if isinstance(error, ValidationError):
-        fields = dict(_sentences(error.detail))
+        fields = dict(islice(_sentences(error.detail), MOST_FIELDS))
         message = fields.pop(_WHOLE, "") or _("Some of the input is wrong: see the fields.")
         return {"code": "invalid", "message": message, "fields": fields}
     # DRF makes its own exception of Django's 404 and 403, so what it says is in the response.
     detail = response.data["detail"]
-    return {"code": detail.code, "message": str(detail), "fields": getattr(error, "fields", {})}
+    fields = dict(islice(getattr(error, "fields", {}).items(), MOST_FIELDS))
+    return {"code": detail.code, "message": str(detail), "fields": fields}
 
 
-def _sentences(detail: Any, *, name: str = _WHOLE) -> Iterator[tuple[str, str]]:
+def _sentences(detail: Any, *, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
     """Walk DRF's tree of errors: field name (nested ones with dots) → its sentences."""
     if isinstance(detail, Mapping):
         for key, below in detail.items():
-            yield from _sentences(below, name=str(key) if name == _WHOLE else f"{name}.{key}")
+            yield from _sentences(below, path=path if key == _WHOLE else (*path, str(key)))
     else:
-        yield name, " ".join(str(each) for each in detail)
+        yield ".".join(path) or _WHOLE, " ".join(str(each) for each in detail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from django.core import signing
@@ -14,13 +15,23 @@ from subscriptions.prompts.planner import Plan
 SALT: Final = "notify_platform.api.prompt"
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a prompt was: its scene (None when it is gone by now), WeChat's template ids, and whether it is silent."""
+
+    scene: Scene | None
+    template_ids: list[str]
+    is_silent: bool
+
+
 def make(scene: Scene, *, plan: Plan) -> str:
     """Return the id of a prompt in this scene; the moment is part of the signature."""
-    return signing.dumps({"scene": scene.pk, "ids": plan.template_ids}, salt=SALT)
+    content = {"scene": scene.pk, "ids": plan.template_ids, "silent": plan.silent_top_up}
+    return signing.dumps(content, salt=SALT)
 
 
-def scene_of(subscriber: Subscriber, *, prompt_id: str) -> Scene | None:
-    """Return the scene that asked, None when it is gone by now. Raises ``Refused`` for an id that is not ours.
+def read(subscriber: Subscriber, *, prompt_id: str) -> Prompt:
+    """Return what was asked. Raises ``Refused`` for an id that is not ours, or of another mini-program.
 
     An id never expires: it only says where an answer came from.
     """
@@ -31,7 +42,8 @@ def scene_of(subscriber: Subscriber, *, prompt_id: str) -> Scene | None:
     scene = Scene.objects.filter(pk=content["scene"]).first()
     if scene is not None and scene.mini_program_id != subscriber.mini_program_id:
         raise _unknown()
-    return scene
+    # Ids that were made before prompts could be silent do not say so.
+    return Prompt(scene=scene, template_ids=list(content["ids"]), is_silent=content.get("silent", False))
 
 
 def _unknown() -> Refused:

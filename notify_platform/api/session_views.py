@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import NotAuthenticated, PermissionDenied
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from notify_platform.api import examples, login, sessions
 from notify_platform.api.authentication import ApiKeyAuthentication
-from notify_platform.api.base import ApiView, answer
+from notify_platform.api.base import ApiView, answer, check_scope, mini_program_of
 from notify_platform.api.models import ApiKey
 from notify_platform.api.shapes import SessionReply, SessionRequest
 from notify_platform.core.errors import Refused
@@ -58,11 +58,9 @@ class SessionsView(ApiView):
         key = self.request.auth
         if not isinstance(key, ApiKey):
             raise NotAuthenticated(_("Signing in by openid needs an API key."))
-        if key.mini_program.app_id != app_id:
-            raise PermissionDenied(_("This API key is of another mini-program."), "wrong_app")
-        if ApiKey.Scope.SESSIONS not in key.scopes:
-            raise PermissionDenied(_("This API key may not sign people in."), "wrong_scope")
-        return key.mini_program
+        mini_program = mini_program_of(key, app_id=app_id)
+        check_scope(key, scope=ApiKey.Scope.SESSIONS)
+        return mini_program
 
 
 def _mini_program(app_id: str) -> MiniProgram:

@@ -6,14 +6,14 @@ Unknown fields of an input are ignored, so that an older installation takes what
 from __future__ import annotations
 
 import re
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from notify_platform.api.reading import Matching, Text, Whole
+from notify_platform.api.reading import Matching, Moment, Text, Whole
 from notify_platform.delivery.responses import Deed
 from subscriptions.grants.models import Subscription
 from templates_app.models import MessageTemplate
@@ -30,13 +30,6 @@ REQUEST_ID: Final = r"\A[A-Za-z0-9_-]{8,64}\Z"
 LARGEST_CODE: Final = 2**31 - 1
 BALANCE_STATES: Final = [*Subscription.State.values, "none"]
 TEMPLATE_KINDS: Final = MessageTemplate.Kind.values
-
-
-class Moment(serializers.DateTimeField):
-    """A moment in UTC, to the second: the one form every phone can read."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(format="%Y-%m-%dT%H:%M:%SZ", default_timezone=UTC, **options)
 
 
 class ProblemWords(serializers.Serializer[Any]):

@@ -16,6 +16,7 @@ from notify_platform.callbacks import pushes
 from notify_platform.callbacks.effects import HANDLED, Effect
 from notify_platform.callbacks.handlers import HANDLERS, OF_TEMPLATES
 from notify_platform.callbacks.models import CallbackEvent
+from notify_platform.callbacks.notices import CANCELLED
 from notify_platform.core.models import audit
 from templates_app.models import MiniProgram
 
@@ -81,7 +82,8 @@ def handle_due() -> int:
         for push in batch:
             alike[push.mini_program_id, push.event].append(push)
         became: dict[Effect, list[CallbackEvent]] = defaultdict(list)
-        for (mini_program_id, _event), pushes_alike in alike.items():
+        # Who is forgotten stays so: what the same batch says of the person comes first, and goes with the rest.
+        for (mini_program_id, _event), pushes_alike in sorted(alike.items(), key=lambda item: item[0][1] == CANCELLED):
             for push, effect in _effects(mini_programs[mini_program_id], pushes_alike):
                 became[effect].append(push)
         for effect, those in became.items():

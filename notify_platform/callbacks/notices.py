@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ from notify_platform.alerts.models import Alert
 from notify_platform.callbacks import pushes
 from notify_platform.callbacks.effects import UNREADABLE, Effects, Handler
 from notify_platform.callbacks.models import CallbackEvent
+from notify_platform.delivery import forgetting
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
 from subscriptions.people import people
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 PUNISHED = "wxa_punish_event"
 REVOKED, MODIFIED = "user_authorization_revoke", "user_info_modified"
+CANCELLED = "user_authorization_cancellation"
 # event_type (WeChat's docs, "wxa_punish_event").
 PUNISHMENTS: dict[str, _StrPromise] = {
     "1": _("a warning"),
@@ -115,11 +117,23 @@ def _handle_withdrawn(mini_program: MiniProgram, batch: Sequence[CallbackEvent])
     names = {push.pk: pushes.text(push.body.get("OpenID")) for push in batch}
     theirs = [push for push in batch if NICKNAME in re.findall(r"[0-9]+", _words(push.body.get("RevokeInfo")))]
     people.blank_nicknames(mini_program, openids={names[push.pk] for push in theirs})
-    return {number: UNREADABLE for number, openid in names.items() if not openid}
+    return _unreadable_without(names)
+
+
+def _handle_cancelled(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -> Effects:
+    """Forget the people who closed their account with the mini-program."""
+    names = {push.pk: pushes.text(push.body.get("OpenID")) for push in batch}
+    forgetting.forget(mini_program, openids=set(names.values()) - {""}, by=None)
+    return _unreadable_without(names)
+
+
+def _unreadable_without(names: Mapping[int, str]) -> Effects:
+    return {number: UNREADABLE for number, name in names.items() if not name}
 
 
 HANDLERS: dict[str, Handler] = {
     PUNISHED: _handle_punishments,
     REVOKED: _handle_withdrawn,
     MODIFIED: _handle_withdrawn,
+    CANCELLED: _handle_cancelled,
 }

@@ -1,4 +1,4 @@
-"""Set-based writes the ORM has no word for. Both are one statement, the same on PostgreSQL and SQLite."""
+"""Set-based writes the ORM has no word for. Each is one statement, the same on PostgreSQL and SQLite."""
 
 from __future__ import annotations
 
@@ -75,6 +75,27 @@ def insert_from_select(model: type[Model], *, columns: Sequence[str], rows: Quer
         cursor.execute(
             f"INSERT INTO {quote(model._meta.db_table)} ({names}) {select} ON CONFLICT DO NOTHING",
             params,
+        )
+        return int(cursor.rowcount)
+
+
+def insert_missing(model: type[Model], *, rows: Sequence[Model]) -> int:
+    """INSERT … VALUES … ON CONFLICT DO NOTHING; returns how many rows were inserted.
+
+    (``bulk_create`` does not tell, and cuts the rows up on SQLite: 999 values a statement.)
+    """
+    if not rows:
+        return 0
+    fields = [field for field in model._meta.local_concrete_fields if not field.primary_key]
+    quote = connection.ops.quote_name
+    names = ", ".join(quote(str(field.column)) for field in fields)
+    placeholders = ", ".join(["(" + ", ".join(["%s"] * len(fields)) + ")"] * len(rows))
+    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows for field in fields]
+    with connection.cursor() as cursor:
+        # Only names of our own models are spliced in.
+        cursor.execute(
+            f"INSERT INTO {quote(model._meta.db_table)} ({names}) VALUES {placeholders} ON CONFLICT DO NOTHING",  # noqa: S608
+            values,
         )
         return int(cursor.rowcount)
 

@@ -35,7 +35,7 @@ def tick() -> bool:
     closed = [settlement.close_unknown(mini_program) for mini_program in MiniProgram.objects.all()]
     kept = [_fan_out(), _cancel(), _close_cancelled(), _finish()]
     consent = [ledger.apply_validity(), ledger.lapse()]
-    return any([jobs.start_due(), released, lost, *closed, *consent, *kept, retention.tidy()])
+    return any([jobs.start_due(), released, lost, *closed, *consent, *kept, _tidy()])
 
 
 def _fan_out() -> int:
@@ -82,6 +82,17 @@ def _finish() -> int:
     left = Delivery.objects.filter(job=OuterRef("pk"), state__in=Delivery.OPEN)
     done = SendJob.objects.filter(~Exists(left), state=SendJob.State.RUNNING, fanned_out_at__isnull=False)
     return _each(done, jobs.finish)
+
+
+def _tidy() -> bool:
+    """Let go of what is too old; a row that cannot go must not keep the sending back."""
+    try:
+        return retention.tidy()
+    except OperationalError:
+        raise
+    except Exception:
+        logger.exception("what is too old cannot be deleted")
+        return False
 
 
 def due() -> Q:

@@ -7,7 +7,7 @@ otherwise (its own popup event says that somebody could agree) or when an operat
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -21,7 +21,7 @@ from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
 from subscriptions.grants import ledger
 from subscriptions.grants.pairing import BAN
-from subscriptions.models import Answer, PromptReport, Subscriber
+from subscriptions.models import Answer, PromptReport, Subscriber, Subscription
 from subscriptions.prompts.reporting import APP_BANNED, Reported
 from templates_app import catalog
 from templates_app.models import MessageTemplate, MiniProgram
@@ -35,20 +35,26 @@ WITNESSES_WITHIN: Final = timedelta(days=7)
 def heed(subscriber: Subscriber, *, reported: Reported) -> None:
     """Believe what a phone says of a ban as soon as enough different people's phones have said so."""
     for template in reported.banned:
-        said = Answer.objects.filter(template=template, answer=BAN, answered_at__gt=Now() - WITNESSES_WITHIN)
-        if template.state != MessageTemplate.State.BANNED and _is_enough(said, subscriber.mini_program):
+        if template.state != MessageTemplate.State.BANNED and _is_enough(_saying_so(template), subscriber):
             ban_template(template, detail=_("Phones report that WeChat does not show the popup for this template."))
     if reported.app_banned:
         mini_program = subscriber.mini_program
         failed = PromptReport.objects.filter(
             subscriber__mini_program=mini_program, err_code=APP_BANNED, answered_at__gt=Now() - WITNESSES_WITHIN
         )
-        if mini_program.banned_at is None and _is_enough(failed, mini_program):
+        if mini_program.banned_at is None and _is_enough(failed.values("subscriber").distinct(), subscriber):
             ban_app(mini_program, detail=_("Phones report that this mini-program may not ask for subscriptions."))
 
 
-def _is_enough(said: QuerySet[Answer] | QuerySet[PromptReport], mini_program: MiniProgram) -> bool:
-    return said.values("subscriber").distinct().count() >= mini_program.ban_witnesses
+def _saying_so(template: MessageTemplate) -> QuerySet[Any, Any]:
+    """Return the people whose popup, or whose settings in WeChat, said lately that the template is banned."""
+    answered = Answer.objects.filter(template=template, answer=BAN, answered_at__gt=Now() - WITNESSES_WITHIN)
+    kept = Subscription.objects.filter(template=template, always_keep=BAN, changed_at__gt=Now() - WITNESSES_WITHIN)
+    return answered.values("subscriber").union(kept.values("subscriber"))
+
+
+def _is_enough(witnesses: QuerySet[Any, Any], subscriber: Subscriber) -> bool:
+    return witnesses.count() >= subscriber.mini_program.ban_witnesses
 
 
 def ban_template(template: MessageTemplate, *, detail: str) -> None:

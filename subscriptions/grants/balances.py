@@ -16,10 +16,8 @@ from subscriptions.people.models import Subscriber
 from templates_app.models import MessageTemplate
 
 # Every report of a phone is answered with these.
-_STATES: Final = Prepared(
-    lambda person, templates: Subscription.objects.filter(subscriber=person, template__in=templates).values_list(
-        "template_id", "state"
-    )
+_RELATIONS: Final = Prepared(
+    lambda person, templates: Subscription.objects.filter(subscriber=person, template__in=templates)
 )
 _STOCK: Final = Prepared(
     lambda person, templates: (
@@ -48,7 +46,8 @@ class Balance:
 def balances(subscriber: Subscriber, *, templates: Sequence[MessageTemplate]) -> list[Balance]:
     """Return the balance of each template, in order: two queries."""
     ids = [template.pk for template in templates]
-    states = dict(_STATES.rows(person=subscriber.pk, templates=ids))
+    relations = _RELATIONS.objects(person=subscriber.pk, templates=ids)
+    states = {relation.template_id: relation.standing for relation in relations}
     stock = {
         template_id: (available, expires_at)
         for template_id, available, expires_at in _STOCK.rows(person=subscriber.pk, templates=ids)

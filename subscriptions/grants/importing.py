@@ -1,4 +1,4 @@
-"""Existing consent from a CSV file: all of it, or none of it and a list of what is wrong.
+"""Existing consent from a CSV file or from a back end: all of it, or none of it and a list of what is wrong.
 
 Columns: ``openid``, ``template_id``, ``count`` (units, default 1), ``granted_at`` (date or moment, default now).
 """
@@ -7,43 +7,28 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from typing import Required, TypedDict
 
-from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from notify_platform.core.errors import Refused
 from subscriptions.grants import ledger
+from subscriptions.grants.import_checks import BadCell, Row, RowChecks
 from subscriptions.grants.models import Source
 from subscriptions.grants.pairing import NewAnswer
 from subscriptions.people import people
-from templates_app.models import MessageTemplate, MiniProgram
+from templates_app.models import MiniProgram
 
 COLUMNS = ("openid", "template_id", "count", "granted_at")
 REQUIRED = COLUMNS[:2]
-OPENID = re.compile(r"[A-Za-z0-9_-]{10,64}")
-MAX_UNITS = 100
-# WeChat had no subscription messages before; a year typed wrong must not become a consent of the year 1.
-FIRST_DAY = date(2019, 9, 1)
 BATCH = 500
 REPORTED_PROBLEMS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One good line of the file."""
-
-    line: int
-    openid: str
-    template: MessageTemplate
-    units: int
-    granted_at: datetime
+# Of one request, which must be answered while somebody waits.
+MOST_UNITS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +39,22 @@ class Imported:
     units: int
 
 
+class Consent(TypedDict, total=False):
+    """What a back end says of one person's consent to one template."""
+
+    openid: Required[str]
+    template_id: Required[str]
+    count: int
+    granted_at: str
+
+
 class _Lines:
     """The file as checked rows; problems are collected, not raised one by one."""
 
     def __init__(self, mini_program: MiniProgram, *, path: Path) -> None:
         self.path = path
         self.encoding = encoding_of(path)
-        self.zone = ZoneInfo(mini_program.time_zone)
-        self.now = timezone.now()
-        self.templates = {template.wechat_id: template for template in mini_program.templates.all()}
+        self.checks = RowChecks(mini_program)
         self.problems: list[str] = []
         self.problem_count = 0
 
@@ -73,7 +65,7 @@ class _Lines:
             for number, record in enumerate(self._records(reader), start=2):
                 try:
                     yield self._row(number, record)
-                except ValueError as error:
+                except BadCell as error:
                     self._note(number, str(error))
 
     def _check_header(self, reader: csv.DictReader[str]) -> None:
@@ -97,51 +89,11 @@ class _Lines:
             self.problems.append(_("line %(line)d: %(problem)s") % {"line": line, "problem": problem})
 
     def _row(self, number: int, record: dict[str, str]) -> Row:
-        values = {name: (record.get(name) or "").strip() for name in COLUMNS}
-        if not OPENID.fullmatch(values["openid"]):
-            raise ValueError(_("that is not an openid"))
-        template = self.templates.get(values["template_id"])
-        if template is None:
-            raise ValueError(_("this mini-program has no template “%(id)s”") % {"id": values["template_id"][:64]})
-        return Row(
-            line=number,
-            openid=values["openid"],
-            template=template,
-            units=self._units(values["count"]),
-            granted_at=self._moment(values["granted_at"]),
-        )
-
-    def _units(self, text: str) -> int:
-        if not text:
-            return 1
-        if not (len(text) <= len(str(MAX_UNITS)) and text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_UNITS):
-            raise ValueError(_("the count must be a number from 1 to %(most)d") % {"most": MAX_UNITS})
-        return int(text)
-
-    def _moment(self, text: str) -> datetime:
-        if not text:
-            return self.now
-        moment = _parsed(text)
-        if moment is None:
-            raise ValueError(_("the date must look like 2026-11-23 or 2026-11-23 14:05"))
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=self.zone)
-        if moment > self.now + timedelta(minutes=5):
-            raise ValueError(_("the date lies in the future"))
-        if moment.date() < FIRST_DAY:
-            raise ValueError(_("there were no subscription messages before %(day)s") % {"day": FIRST_DAY})
-        return moment
+        return self.checks.row(number, **{name: (record.get(name) or "").strip() for name in COLUMNS})
 
 
 def _not_csv(error: csv.Error) -> Refused:
     return Refused(_("This is not a CSV file: %(error)s.") % {"error": error}, code="bad_file")
-
-
-def _parsed(text: str) -> datetime | None:
-    try:
-        day = parse_date(text)
-        return datetime.combine(day, time()) if day else parse_datetime(text)
-    except ValueError:
-        return None  # the right shape, but no such day
 
 
 def encoding_of(path: Path) -> str:
@@ -177,7 +129,7 @@ def import_consent(
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:24]
     units = done = 0
     for batch in _batches(lines):
-        units += _import_batch(mini_program, batch=batch, digest=digest)
+        units += _import_batch(mini_program, batch=batch, key=f"import:{digest}")
         done += len(batch)
         progress(done)
     return Imported(lines=total, units=units)
@@ -194,7 +146,37 @@ def _batches(lines: _Lines) -> Iterator[list[Row]]:
         yield batch
 
 
-def _import_batch(mini_program: MiniProgram, *, batch: list[Row], digest: str) -> int:
+def import_rows(mini_program: MiniProgram, *, import_id: str, consents: Sequence[Consent]) -> Imported:
+    """Import the consents of one request; the same rows with the same ``import_id`` again add nothing.
+
+    Raises ``Refused`` (nothing written) naming the cells that are wrong, the first of each row.
+    """
+    checks = RowChecks(mini_program)
+    rows: list[Row] = []
+    wrong: dict[str, str] = {}
+    for number, consent in enumerate(consents):
+        count = str(consent["count"]) if "count" in consent else ""
+        try:
+            row = checks.row(
+                number,
+                openid=consent["openid"],
+                template_id=consent["template_id"],
+                count=count,
+                granted_at=consent.get("granted_at", ""),
+            )
+            rows.append(row)
+        except BadCell as error:
+            wrong[f"consents.{number}.{error.column}"] = str(error)
+    if wrong:
+        raise Refused(_("Nothing was imported: see the fields."), code="bad_rows", fields=wrong)
+    if sum(row.units for row in rows) > MOST_UNITS_AT_ONCE:
+        sentence = _("At most %(most)d consents at once: send them in several requests.") % {"most": MOST_UNITS_AT_ONCE}
+        raise Refused(sentence, code="too_many_units", fields={"consents": sentence})
+    with transaction.atomic():
+        return Imported(lines=len(rows), units=_import_batch(mini_program, batch=rows, key=f"api:{import_id}"))
+
+
+def _import_batch(mini_program: MiniProgram, *, batch: list[Row], key: str) -> int:
     subscribers = people.enrol(mini_program, openids=sorted({row.openid for row in batch}))
     return ledger.record(
         [
@@ -204,7 +186,7 @@ def _import_batch(mini_program: MiniProgram, *, batch: list[Row], digest: str) -
                 answer="accept",
                 source=Source.IMPORT,
                 answered_at=row.granted_at,
-                request_key=f"import:{digest}:{row.line}",
+                request_key=f"{key}:{row.number}",
                 units=row.units,
             )
             for row in batch

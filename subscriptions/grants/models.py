@@ -29,6 +29,9 @@ class Subscription(models.Model):
         BANNED = "banned", _("banned")
         SUSPENDED = "suspended", _("suspended")
 
+    # Only a wish was noted (muted, or an answer WeChat repeats): there never was a yes or a no that counts.
+    UNDECIDED = Q(state="off", decided_at__isnull=True, turned_off_at__isnull=True)
+
     subscriber = models.ForeignKey(
         Subscriber, on_delete=models.CASCADE, related_name="subscriptions", verbose_name=_("subscriber")
     )
@@ -56,6 +59,12 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subscriber_id} → {self.template_id}: {self.state}"
+
+    @property
+    def standing(self) -> str:
+        """The state as the person would tell it: "none" as long as nothing was decided."""
+        undecided = self.state == self.State.OFF and self.decided_at is None and self.turned_off_at is None
+        return "none" if undecided else self.state
 
 
 class Answer(models.Model):

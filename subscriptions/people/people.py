@@ -4,19 +4,58 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, time, timedelta
+from typing import Any, Final, NamedTuple, Required, TypedDict
 
 from django.db import transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce, Now
+from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from notify_platform.core.bulk import update_from_values
+from notify_platform.core.bulk import insert_missing, update_from_values
+from notify_platform.core.errors import Refused
 from subscriptions.people.models import Subscriber, Visit
 from templates_app.models import MiniProgram
 
 # A colon stands in no openid: nobody can sign in by a placeholder, or be sent to.
 FORGOTTEN = "forgotten:"
 PLACEHOLDER_BYTES = 24
+# A longer pause is a goodbye, and WeChat has a switch for that.
+LONGEST_PAUSE: Final = timedelta(days=365)
+# What a back end may say of a person.
+RECORD_COLUMNS: Final = ("nickname", "region", "city", "time_zone", "tags", "interests")
+
+
+class Profile(TypedDict, total=False):
+    """What a person may say of themselves; what is left out stays as it is."""
+
+    nickname: str
+    region: str
+    city: str
+    time_zone: str
+    interests: list[str]
+
+
+class Record(Profile, total=False):
+    """What a back end says of a person."""
+
+    openid: Required[str]
+    tags: list[str]
+
+
+class Kept(NamedTuple):
+    """How many people were new, and how many were known."""
+
+    created: int
+    updated: int
+
+
+class QuietHours(NamedTuple):
+    """No card in these hours of the person's day; ``begin`` after ``end`` runs over midnight."""
+
+    begin: time
+    end: time
 
 
 def known(mini_program: MiniProgram, *, openids: Collection[str]) -> dict[str, int]:
@@ -94,3 +133,62 @@ def forget(subscriber_ids: Collection[int]) -> int:
     )
     Visit.objects.filter(subscriber__in=subscriber_ids).exclude(page="").update(page="")
     return len(emptied)
+
+
+def take_turn(subscriber: Subscriber) -> None:
+    """Let what is said of one person be written one after the other; call it inside a transaction."""
+    Subscriber.objects.select_for_update().filter(pk=subscriber.pk).values_list("pk").first()
+
+
+def set_quiet_hours(subscriber: Subscriber, *, hours: QuietHours | None) -> None:
+    """The person wants no card in these hours, None: at any hour. Raises ``Refused`` for hours without an end."""
+    if hours is not None and hours.begin == hours.end:
+        sentence = _("Quiet hours must begin and end at different times.")
+        raise Refused(sentence, code="bad_quiet_hours", fields={"quiet_hours": sentence})
+    begin, end = hours or (None, None)
+    Subscriber.objects.filter(pk=subscriber.pk).update(quiet_from=begin, quiet_until=end)
+
+
+def pause(subscriber: Subscriber, *, until: datetime | None) -> None:
+    """The person wants no card until then, None: cards are welcome again. Raises ``Refused`` for a moment gone by."""
+    now = timezone.now()
+    if until is not None and not now < until <= now + LONGEST_PAUSE:
+        sentence = _("A pause must end in the future, within a year.")
+        raise Refused(sentence, code="bad_pause", fields={"paused_until": sentence})
+    Subscriber.objects.filter(pk=subscriber.pk).update(paused_until=until)
+
+
+def change_profile(subscriber: Subscriber, *, changes: Profile) -> None:
+    """The person tells something of themselves."""
+    if changes:
+        Subscriber.objects.filter(pk=subscriber.pk).update(**changes)
+
+
+def keep_records(mini_program: MiniProgram, *, records: Sequence[Record]) -> Kept:
+    """A back end tells of many people: who is new gets a record, of the others only what is given changes.
+
+    The same number of statements for one and for a thousand. Raises ``Refused`` when somebody is named twice.
+    """
+    told = {record["openid"]: record for record in records}
+    if len(told) < len(records):
+        raise _named_twice([record["openid"] for record in records])
+    # In one order for everybody: two requests about the same people must not wait for each other.
+    rows = [Subscriber(mini_program=mini_program, openid=openid) for openid in sorted(told)]
+    with transaction.atomic():
+        created = insert_missing(Subscriber, rows=rows)
+        found = Subscriber.objects.filter(mini_program=mini_program, openid__in=told).select_for_update()
+        known = found.order_by("pk").values("pk", "openid", *RECORD_COLUMNS)
+        merged = [(row["pk"], *_merged(row, told[row["openid"]])) for row in known]
+        update_from_values(Subscriber, columns=RECORD_COLUMNS, rows=merged, only_if="TRUE")
+    return Kept(created=created, updated=len(told) - created)
+
+
+def _merged(row: dict[str, Any], record: Record) -> list[Any]:
+    return [record.get(column, row[column]) for column in RECORD_COLUMNS]
+
+
+def _named_twice(openids: Sequence[str]) -> Refused:
+    sentence = _("This person was named before.")
+    again = [number for number, openid in enumerate(openids) if openid in openids[:number]]
+    fields = {f"subscribers.{number}.openid": sentence for number in again}
+    return Refused(_("Name each person once."), code="named_twice", fields=fields)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from subscriptions.people.models import Subscriber
+from templates_app import compliance
 from templates_app.models import MessageTemplate, MiniProgram
 
 
@@ -34,6 +36,11 @@ class Scene(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """Refuse words that buy, force or incite a yes."""
+        if wrong := compliance.advice(self.words):
+            raise ValidationError({"words": wrong})
+
 
 class SceneTemplate(models.Model):
     """One template that a scene may ask for."""
@@ -52,6 +59,12 @@ class SceneTemplate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scene_id}: {self.template_id}"
+
+    def clean(self) -> None:
+        """Refuse a template of another mini-program: WeChat would not know it."""
+        meant, mine = self.scene.mini_program_id, self.template.mini_program_id if self.template_id else None
+        if meant and mine and mine != meant:
+            raise ValidationError({"template": _("This template is of another mini-program than the scene.")})
 
 
 class PromptReport(models.Model):

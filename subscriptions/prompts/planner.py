@@ -1,177 +1,118 @@
 """What should this person be asked now? A few templates, or nothing and why.
 
 Asking where no yes can come from costs the person's patience and brings nothing, so whatever is left out has its
-reason, and "nothing" is a proper answer.
+reason, and "nothing" is a proper answer. See docs/consent.md. Reads only: a plan that nobody follows leaves no trace.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from notify_platform.core.errors import Refused
-from subscriptions.grants.models import Answer, Subscription
 from subscriptions.people.models import Subscriber
-from subscriptions.prompts.models import Scene, SceneTemplate
+from subscriptions.prompts import ranking, reasons
+from subscriptions.prompts.facts import Facts, gather
+from subscriptions.prompts.models import Scene
+from subscriptions.prompts.ranking import Candidate, Rank, Tally
+from subscriptions.prompts.reasons import Obstacle, Reason
 from templates_app.models import MessageTemplate
 
-if TYPE_CHECKING:
-    from django.utils.functional import _StrPromise
-
-Sentence: TypeAlias = "str | _StrPromise"
-
-# WeChat's docs allow 5 templates in a popup today and 3 in older versions: 3 fit every phone.
-MOST_TEMPLATES: Final = 3
-COOL_DOWN: Final = timedelta(days=7)
-
-REASONS: Final[Mapping[str, Sentence]] = {
-    "scene_off": gettext_lazy("This scene is switched off."),
-    "scene_empty": gettext_lazy("No template is bound to this scene."),
-    "main_switch_off": gettext_lazy("The person turned off all messages of the mini-program."),
-    "template_banned": gettext_lazy("WeChat has banned the template."),
-    "template_missing": gettext_lazy("The template is gone at WeChat."),
-    "service_card": gettext_lazy("Service cards are not asked for by this popup."),
-    "subscription_banned": gettext_lazy("WeChat has banned the template for this person."),
-    "subscription_suspended": gettext_lazy("The subscription is suspended."),
-    "muted": gettext_lazy("The person muted this template."),
-    "always_refused": gettext_lazy("The person told WeChat to always refuse: no popup would appear."),
-    "rejected_recently": gettext_lazy("The person refused within the last 7 days."),
-    "already_on": gettext_lazy("The person is subscribed for good already."),
-    "other_kind": gettext_lazy("WeChat does not ask for one-time and long-term templates together."),
-    "same_title": gettext_lazy("Another template of the popup has the same title."),
-    "enough": gettext_lazy("The popup is full."),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a template is left out: a word for programs and a sentence. Without ``template_id``: all are."""
-
-    template_id: str | None
-    code: str
-    message: str
+# More than these WeChat takes in no popup, whatever the setting says.
+MOST_AT_WECHAT: Final = 5
+# The house rules of asking; the secrets beside them need not be opened.
+_HOUSE_RULES: Final = ("banned_at", "time_zone", "most_templates", "asks_per_day", "asks_per_week", "cool_down_days")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to ask: WeChat's template ids (none to three), and the words to show before the popup.
+    """What to ask: WeChat's template ids, best first (none to five), and the words to show before the popup.
 
     ``silent_top_up``: the person always keeps a yes to each of them, so asking inside a tap shows no popup and adds
-    one unit each.
+    one unit each. ``ranks`` says of each template nothing spoke against how it was ranked (WeChat's id → rank).
     """
 
     template_ids: list[str]
     words: str
     silent_top_up: bool
     reasons: list[Reason]
+    ranks: Mapping[str, Rank] = field(default_factory=dict)
 
 
 def scene_of(subscriber: Subscriber, *, code: str) -> Scene:
     """Return the scene of the person's mini-program, switched on or off. Raises ``Refused``: there is none."""
-    scene = Scene.objects.filter(mini_program_id=subscriber.mini_program_id, code=code).first()
+    rules = [f"mini_program__{name}" for name in _HOUSE_RULES]
+    scenes = Scene.objects.select_related("mini_program").only("mini_program", "code", "words", "is_active", *rules)
+    scene = scenes.filter(mini_program_id=subscriber.mini_program_id, code=code).first()
     if scene is None:
         raise _unknown_scene(code)
     return scene
 
 
 def plan(subscriber: Subscriber, *, scene: Scene) -> Plan:
-    """Choose what to ask the person in this scene, in the scene's own order; reads only, three queries.
+    """Choose what to ask the person in this scene; at most eight queries, however many templates it has.
 
     Raises ``Refused`` for a scene of another mini-program.
     """
     if scene.mini_program_id != subscriber.mini_program_id:
         raise _unknown_scene(scene.code)
-    if not scene.is_active:
-        return _nothing(scene, because="scene_off")
-    if subscriber.main_switch_off_at is not None:
-        return _nothing(scene, because="main_switch_off")
-    asks = SceneTemplate.objects.filter(scene=scene, template__mini_program_id=scene.mini_program_id)
-    templates = [ask.template for ask in asks.select_related("template").order_by("position", "pk")]
-    if not templates:
-        return _nothing(scene, because="scene_empty")
-    person = _know(subscriber, templates=templates)
-    chosen: list[MessageTemplate] = []
-    reasons: list[Reason] = []
-    for template in templates:
-        if code := _left_out(template, person=person) or _no_room(template, chosen=chosen):
-            reasons.append(_reason(code, template_id=template.wechat_id))
+    now = timezone.now()
+    if obstacle := reasons.against_everything(subscriber, scene=scene, now=now):
+        return _nothing(scene, because=obstacle)
+    facts = gather(subscriber, scene=scene, now=now)
+    if not facts.templates:
+        return _nothing(scene, because=Obstacle("scene_empty"))
+    return choose(facts, scene=scene, now=now)
+
+
+def choose(facts: Facts, *, scene: Scene, now: datetime) -> Plan:
+    """Choose from what is known; every template of the scene is asked for or has one reason why not."""
+    obstacles: dict[int, Obstacle] = {}
+    candidates: list[Candidate] = []
+    for template in facts.templates:
+        standing = facts.standings[template.pk]
+        obstacle = reasons.against(template, standing=standing, popups=facts.popups, house=scene.mini_program, now=now)
+        if obstacle is None:
+            candidates.append(Candidate(template, standing.is_silent, _rank(template, facts=facts)))
         else:
-            chosen.append(template)
+            obstacles[template.pk] = obstacle
+    popup = ranking.best_popup(candidates, most=_room(scene))
+    obstacles |= {key: Obstacle(code) for key, code in popup.left_out.items()}
     return Plan(
-        template_ids=[template.wechat_id for template in chosen],
+        template_ids=[candidate.template.wechat_id for candidate in popup.chosen],
         words=scene.words,
-        silent_top_up=bool(chosen) and all(person.always_agrees(template) for template in chosen),
-        reasons=reasons,
+        silent_top_up=bool(popup.chosen) and popup.chosen[0].is_silent,
+        reasons=[
+            obstacles[template.pk].told(template_id=template.wechat_id)
+            for template in facts.templates
+            if template.pk in obstacles
+        ],
+        ranks={candidate.template.wechat_id: candidate.rank for candidate in candidates},
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Person:
-    """What we know of the person about the templates of one scene."""
-
-    subscriptions: Mapping[int, Subscription]
-    refused_recently: frozenset[int]
-
-    def always_agrees(self, template: MessageTemplate) -> bool:
-        subscription = self.subscriptions.get(template.pk)
-        return subscription is not None and _agrees(subscription.always_keep)
-
-
-def _know(subscriber: Subscriber, *, templates: Sequence[MessageTemplate]) -> _Person:
-    mine = Subscription.objects.filter(subscriber=subscriber, template__in=templates)
-    answers = (
-        Answer.objects.filter(subscriber=subscriber, template__in=templates, answered_at__gt=timezone.now() - COOL_DOWN)
-        # "filter": WeChat left the template out of the popup, the person was not asked.
-        .exclude(answer="filter")
-        .order_by("answered_at", "pk")
-        .values_list("template_id", "answer")
+def _rank(template: MessageTemplate, *, facts: Facts) -> Rank:
+    standing = facts.standings[template.pk]
+    likely = ranking.chance(
+        own=standing.history,
+        template=facts.tallies.get(template.pk, Tally()),
+        scene=facts.scene_tally,
+        elsewhere=facts.elsewhere,
     )
-    # The last answer of each template stays in the dictionary.
-    refused = frozenset(template_id for template_id, answer in dict(answers).items() if answer == "reject")
-    return _Person(subscriptions={each.template_id: each for each in mine}, refused_recently=refused)
+    return Rank(
+        need=max(standing.uncovered, ranking.LEAST_NEED),
+        chance=1.0 if standing.is_silent else likely,
+        worth=template.worth,
+    )
 
 
-def _left_out(template: MessageTemplate, *, person: _Person) -> str:
-    """Return why the template cannot or should not be asked for, empty when nothing speaks against it."""
-    if template.state != MessageTemplate.State.LIVE:
-        return f"template_{template.state}"
-    if template.kind == MessageTemplate.Kind.SERVICE_CARD:
-        return "service_card"
-    subscription = person.subscriptions.get(template.pk)
-    if subscription is not None and (code := _unwanted(subscription, template=template)):
-        return code
-    return "rejected_recently" if template.pk in person.refused_recently else ""
-
-
-def _unwanted(subscription: Subscription, *, template: MessageTemplate) -> str:
-    if subscription.state in {Subscription.State.BANNED, Subscription.State.SUSPENDED}:
-        return f"subscription_{subscription.state}"
-    if subscription.muted_at is not None:
-        return "muted"
-    if subscription.always_keep and not _agrees(subscription.always_keep):
-        return "always_refused"
-    if subscription.state == Subscription.State.ON and not template.is_counted:
-        return "already_on"
-    return ""
-
-
-def _no_room(template: MessageTemplate, *, chosen: Sequence[MessageTemplate]) -> str:
-    """Return why the template cannot join the chosen ones (WeChat's docs: one kind, distinct titles, few)."""
-    if any(other.kind != template.kind for other in chosen):
-        return "other_kind"
-    if any(other.title == template.title for other in chosen):
-        return "same_title"
-    return "enough" if len(chosen) >= MOST_TEMPLATES else ""
-
-
-def _agrees(answer: str) -> bool:
-    return answer.startswith("accept")
+def _room(scene: Scene) -> int:
+    return max(1, min(scene.mini_program.most_templates, MOST_AT_WECHAT))
 
 
 def _unknown_scene(code: str) -> Refused:
@@ -179,9 +120,5 @@ def _unknown_scene(code: str) -> Refused:
     return Refused(sentence, code="unknown_scene", fields={"scene": sentence})
 
 
-def _nothing(scene: Scene, *, because: str) -> Plan:
-    return Plan(template_ids=[], words=scene.words, silent_top_up=False, reasons=[_reason(because, template_id=None)])
-
-
-def _reason(code: str, *, template_id: str | None) -> Reason:
-    return Reason(template_id=template_id, code=code, message=str(REASONS[code]))
+def _nothing(scene: Scene, *, because: Obstacle) -> Plan:
+    return Plan(template_ids=[], words=scene.words, silent_top_up=False, reasons=[because.told()])

@@ -13,6 +13,8 @@ from django.test import Client
 from django.urls import reverse
 
 from notify_platform.api import keys, sessions
+from notify_platform.delivery import fanout
+from notify_platform.delivery.models import Delivery
 from tests import factories
 
 
@@ -49,6 +51,20 @@ class Caller:
     def post(self, name: str, body: Any, **headers: str) -> Any:
         return self.send(name, json.dumps(body).encode(), **headers)
 
+    def put(self, name: str, body: Any) -> Any:
+        return self.call("put", name, body=body)
+
+    def patch(self, name: str, body: Any) -> Any:
+        return self.call("patch", name, body=body)
+
+    def call(self, method: str, name: str, *parts: object, body: Any = None, **query: str) -> Any:
+        """Call an address by its name and the parts of its path."""
+        address = reverse(f"api-{name}", args=parts)
+        if method == "get":
+            return self.client.get(address, query, headers=self.headers)
+        sent = json.dumps(body).encode() if body is not None else b""
+        return getattr(self.client, method)(address, sent, content_type="application/json", headers=self.headers)
+
     def send(self, name: str, body: bytes, *, content_type: str = "application/json", **headers: str) -> Any:
         sent = {**self.headers, **headers}
         return self.client.post(reverse(f"api-{name}"), body, content_type=content_type, headers=sent)
@@ -75,11 +91,25 @@ def phone(person):
     return a_phone_of(person)
 
 
+def a_back_end_of(mini_program, *scopes: str) -> Caller:
+    issued = keys.issue(mini_program, name="Shop", scopes=scopes, by=None)
+    return Caller(headers={"Authorization": f"Api-Key {issued.plaintext}"})
+
+
 @pytest.fixture
 def back_end(mini_program):
     """The merchant's own back end, with a key that may sign people in."""
-    issued = keys.issue(mini_program, name="Shop", scopes=["sessions"], by=None)
-    return Caller(headers={"Authorization": f"Api-Key {issued.plaintext}"})
+    return a_back_end_of(mini_program, "sessions")
+
+
+@pytest.fixture
+def delivery(template, person):
+    """The person's own card."""
+    factories.grants(template, to=[person])
+    job = factories.a_running_job(template)
+    while fanout.step(job):
+        pass
+    return Delivery.objects.get(job=job, subscriber=person)
 
 
 def iso(moment: datetime) -> str:

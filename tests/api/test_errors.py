@@ -18,8 +18,13 @@ from subscriptions.models import Answer
 from tests.api.conftest import Caller, problem
 
 pytestmark = pytest.mark.django_db
-POSTS = ["sessions", "authorizations", "opens", "visits"]
+POSTS = ["sessions", "authorizations", "opens", "visits", "conversions", "feedback"]
 GETS = ["prompts", "subscriptions", "schema", "docs"]
+OTHERS = [
+    ("wechat-settings", "post", "PUT"),
+    ("preferences", "delete", "GET, HEAD, PATCH"),
+    ("profile", "get", "PATCH"),
+]
 NOT_JSON = "The body is not JSON in UTF-8."
 
 
@@ -37,7 +42,7 @@ def test_an_address_that_is_none_of_ours(path, method):
 
 @pytest.mark.parametrize(
     ("name", "method", "allowed"),
-    [(name, "get", "POST") for name in POSTS] + [(name, "post", "GET, HEAD") for name in GETS],
+    [(name, "get", "POST") for name in POSTS] + [(name, "post", "GET, HEAD") for name in GETS] + OTHERS,
 )
 def test_a_method_the_address_does_not_have(phone, name, method, allowed):
     caller = phone.client

@@ -11,7 +11,7 @@ from rest_framework.settings import api_settings
 from notify_platform.api import keys, urls
 from notify_platform.api.throttles import CallerThrottle
 from tests import factories
-from tests.api.conftest import Caller, a_phone_of, problem
+from tests.api.conftest import Caller, a_back_end_of, a_phone_of, problem
 
 pytestmark = pytest.mark.django_db
 OPENID = "o9AgO5Kd5ggOC-bXrbNODIiE3bGY"
@@ -38,7 +38,7 @@ def test_every_address_has_a_scope_with_a_rate():
     scopes = {route.name: route.callback.view_class.throttle_scope for route in urls.version_1}
 
     assert [name for name, scope in scopes.items() if scope not in api_settings.DEFAULT_THROTTLE_RATES] == []
-    assert len(scopes) == 8
+    assert len(scopes) == 18
 
 
 def test_one_call_too_many_is_told_when_to_come_back(phone, rates, clock):
@@ -118,6 +118,14 @@ def test_a_back_end_is_counted_by_its_key(back_end, stranger, mini_program, rate
     assert [back_end.post("sessions", body).status_code for _ in range(3)] == [200, 200, 429]
     assert other.post("sessions", body).status_code == 200
     assert stranger.post("sessions", {"app_id": "wx0000000000000000", "code": "0a"}).status_code == 400
+
+
+def test_each_of_a_back_ends_tasks_is_counted_for_itself(mini_program, rates):
+    rates(deliveries="1/min")
+    shop = a_back_end_of(mini_program, "deliveries", "events")
+
+    assert [shop.call("get", "delivery", 1).status_code for _ in range(2)] == [404, 429]
+    assert shop.call("delete", "event", mini_program.app_id, "order_paid", "1").status_code == 200
 
 
 def test_refused_credentials_are_told_so_however_often(rates, db):

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from notify_platform.delivery import fanout, keys
-from notify_platform.delivery.models import Delivery, Open
+from notify_platform.delivery import keys
+from notify_platform.delivery.models import Open
 from subscriptions.models import Subscriber, Visit
 from tests import factories
 from tests.api.conftest import a_phone_of, invalid, problem
 
 pytestmark = pytest.mark.django_db
 BAD_KEY = "This is not the key of a card."
-
-
-@pytest.fixture
-def delivery(template, person):
-    factories.grants(template, to=[person])
-    job = factories.a_running_job(template)
-    while fanout.step(job):
-        pass
-    return Delivery.objects.get(job=job, subscriber=person)
 
 
 def written():

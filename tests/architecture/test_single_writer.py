@@ -47,10 +47,12 @@ class Owned:
 CONSENT_BOOKS = frozenset(f"subscriptions/grants/{name}.py" for name in ("ledger", "forgetting"))
 OWNED = [
     Owned("subscriptions.Grant", "state", CONSENT_BOOKS),
-    Owned("subscriptions.Subscription", "state", CONSENT_BOOKS),
+    # A wish needs a row to be noted at: ``wishes`` makes it, off and undecided, and changes no state.
+    Owned("subscriptions.Subscription", "state", CONSENT_BOOKS | {"subscriptions/grants/wishes.py"}),
     Owned("templates_app.MessageTemplate", "state", frozenset({"templates_app/catalog.py"})),
     Owned("templates_app.AccessToken", "*", frozenset({"notify_platform/wechat/tokens.py"})),
     Owned("jobs.SendJob", "state", frozenset({"notify_platform/jobs/jobs.py"})),
+    Owned("jobs.Event", "*", frozenset({"notify_platform/jobs/events.py"})),
     Owned(
         "delivery.Delivery",
         "state",

@@ -10,8 +10,9 @@ from django.utils import translation
 from notify_platform.alerts.models import Alert
 from notify_platform.callbacks import inbox
 from notify_platform.callbacks.models import CallbackEvent
+from notify_platform.core.models import AuditEvent
 from notify_platform.jobs.models import SendJob
-from subscriptions.models import Subscriber
+from subscriptions.models import Grant, Subscriber
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -193,3 +194,56 @@ def test_a_person_of_another_mini_program_keeps_the_nickname(mini_program, perso
 
     elsewhere.refresh_from_db()
     assert elsewhere.nickname == "小明"
+
+
+# --- forgetting ----------------------------------------------------------------------------------------------------
+
+
+def a_cancellation(openid, **changes):
+    document = {"FromUserName": "gh_platform", "CreateTime": 1699000000, "Event": "user_authorization_cancellation"}
+    return {**document, "OpenID": openid, "AppID": "wx1", **changes}
+
+
+def a_popup(template, openid):
+    item = {"TemplateId": template.wechat_id, "SubscribeStatusString": "accept"}
+    head = {"FromUserName": openid, "CreateTime": 1699000000, "Event": "subscribe_msg_popup_event"}
+    return {**head, "List": item}
+
+
+def test_who_closes_the_account_is_forgotten_and_so_is_the_push_that_says_so(mini_program, person):
+    (other,) = factories.subscribers(mini_program, count=1, nickname="小红")
+
+    assert handle(mini_program, a_cancellation(person.openid)) == State.HANDLED
+
+    row = CallbackEvent.objects.get()
+    assert (row.openid, row.body) == ("", {})
+    person.refresh_from_db()
+    other.refresh_from_db()
+    assert (person.forgotten_at is None, person.nickname) == (False, "")
+    assert (other.forgotten_at, other.nickname) == (None, "小红")
+    assert AuditEvent.objects.get().actor is None
+
+
+def test_what_came_together_with_the_closing_is_forgotten_with_it(mini_program, person):
+    template = factories.a_template(mini_program)
+    for document in (a_cancellation(person.openid), a_popup(template, person.openid)):
+        inbox.store(mini_program, document=document)
+
+    inbox.handle_due()
+
+    assert not Subscriber.objects.filter(openid=person.openid).exists()
+    assert list(CallbackEvent.objects.values_list("body", "state")) == [({}, State.HANDLED)] * 2
+    assert not Grant.objects.filter(state=Grant.State.AVAILABLE).exists()
+
+
+def test_somebody_we_never_knew_is_forgotten_without_a_trace(mini_program):
+    assert handle(mini_program, a_cancellation("o-nobody")) == State.HANDLED
+
+    assert (Subscriber.objects.count(), CallbackEvent.objects.get().body) == (0, {})
+
+
+def test_a_closing_that_names_nobody_fails_and_forgets_nobody(mini_program, person):
+    state = handle(mini_program, a_cancellation(None, FromUserName=person.openid))
+
+    person.refresh_from_db()
+    assert (state, person.forgotten_at) == (State.FAILED, None)

@@ -11,10 +11,12 @@ from django.db import connections
 from django.urls import reverse
 from playwright.sync_api import Page, expect, sync_playwright
 
+from notify_platform.console.desk import snippets
 from notify_platform.delivery import fanout
 from notify_platform.delivery.models import Delivery
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
+from subscriptions.models import Scene
 from templates_app.models import MessageTemplate
 from tests import factories
 from tests.console.conftest import At, Colleague
@@ -130,3 +132,17 @@ def test_a_job_is_paused_by_pressing_and_confirming(page: Page, job: SendJob) ->
     expect(page.get_by_text("The job was paused.")).to_be_visible()
     job.refresh_from_db()
     assert job.state == SendJob.State.PAUSED
+
+
+def test_a_snippet_is_copied_as_it_stands(page: Page, template: MessageTemplate, complaints: list[str]) -> None:
+    scene = Scene.objects.create(mini_program=template.mini_program, code="order-paid", name="Order paid")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(reverse("admin:subscriptions_scene_change", args=[scene.pk]))
+    button = page.locator('[data-copy="desk-snippet-page"]')
+    button.click()
+    expect(button).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == snippets.of_scene(scene)[2].code
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert complaints == []

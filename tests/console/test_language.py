@@ -152,6 +152,7 @@ def test_no_page_of_the_desk_shows_an_english_string(in_chinese: None, admin: Cl
     pages += [f"{reverse('admin:jobs_sendjob_add')}?template={rows['template'].pk}"]
     pages += [reverse("admin:jobs_sendjob_change", args=[each.pk]) for each in (job, draft, waiting)]
     pages += [reverse("admin:jobs_sendjob_do", args=[waiting.pk, name]) for name in ("approve", "refuse", "cancel")]
+    pages += [reverse("admin:subscriptions_subscriber_prompt", args=[rows["person"].pk])]
     for model in django_admin.site._registry:
         name = model._meta.label_lower.replace(".", "_")
         row: Any = model._default_manager.order_by("pk").first()

@@ -11,10 +11,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.html import strip_tags
 
 from notify_platform.console.desk.base import CappedPaginator, LogAdmin
 from notify_platform.core.models import AuditEvent
-from subscriptions.models import Subscriber, Visit
+from subscriptions.grants import wishes
+from subscriptions.models import Subscriber, Subscription, Visit
+from tests import factories
 from tests.console.conftest import At, Colleague, a_row_of_everything
 
 MODELS: list[Any] = sorted(django_admin.site._registry, key=lambda model: model._meta.label)
@@ -145,3 +148,18 @@ def test_what_an_administrator_does_leaves_a_row_in_the_audit_trail(admin: Clien
     row = AuditEvent.objects.get(action="change")
     assert (row.subject, row.detail) == (f"group {group.pk}", {"changes": [{"changed": {"fields": ["Name"]}}]})
     assert row.actor_id == User.objects.get(is_superuser=True).pk
+
+
+@pytest.mark.django_db
+def test_a_relation_that_only_notes_a_wish_has_no_state_at_the_desk() -> None:
+    template = factories.a_template(factories.a_mini_program())
+    (person,) = factories.subscribers(template.mini_program, count=1)
+    wishes.change(person, changes={"muted": [template]})
+    desk = django_admin.site._registry[Subscription]
+
+    def shown() -> str:
+        return strip_tags(desk.state_label(Subscription.objects.get())).strip()
+
+    assert shown() == "—"
+    factories.grants(template, to=[person])
+    assert shown() == "on"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from django.db.models import Value
 
-from notify_platform.core.bulk import insert_from_select, update_from_values
+from notify_platform.core.bulk import insert_from_select, insert_missing, update_from_values
 from subscriptions.models import Audience, AudienceMember, Subscriber
 from tests import factories
 
@@ -64,3 +64,23 @@ def test_inserting_from_a_select_passes_over_what_is_there(people):
 
     assert insert_from_select(AudienceMember, columns=["audience", "subscriber"], rows=rows) == 2
     assert AudienceMember.objects.count() == 3
+
+
+def test_only_rows_that_are_not_there_are_inserted_in_one_statement(people, django_assert_num_queries):
+    mini_program = people[0].mini_program
+    known = Subscriber(mini_program=mini_program, openid=people[0].openid, nickname="other", tags=["new"])
+    new = Subscriber(mini_program=mini_program, openid=factories.an_openid(), nickname="小红", tags=["会员"])
+
+    with django_assert_num_queries(1):
+        inserted = insert_missing(Subscriber, rows=[known, new])
+
+    assert inserted == 1
+    assert Subscriber.objects.values_list("nickname", "tags").get(pk=people[0].pk) == ("小明", [])
+    written = Subscriber.objects.get(openid=new.openid)
+    assert (written.nickname, written.tags, written.session_version) == ("小红", ["会员"], 1)
+    assert written.created_at is not None
+
+
+def test_inserting_nothing_asks_nothing(django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert insert_missing(Subscriber, rows=[]) == 0

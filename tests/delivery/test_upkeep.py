@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from notify_platform.delivery import claims, fanout, upkeep
+from notify_platform.delivery import claims, fanout, retention, upkeep
 from notify_platform.delivery.models import Delivery
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
@@ -59,3 +59,16 @@ def test_a_job_that_breaks_does_not_stop_the_others(job, template, monkeypatch):
 
     good.refresh_from_db()
     assert good.fanned_out_at is not None
+
+
+def test_what_cannot_be_deleted_keeps_nothing_back(template, monkeypatch):
+    def break_it():
+        raise KeyError("boom")
+
+    monkeypatch.setattr(retention, "tidy", break_it)
+    job = factories.a_running_job(template)
+
+    upkeep.tick()
+
+    job.refresh_from_db()
+    assert job.fanned_out_at is not None

@@ -8,8 +8,9 @@ from django.utils import timezone
 from notify_platform.alerts.models import Alert
 from notify_platform.jobs import bans
 from notify_platform.jobs.models import SendJob
+from subscriptions.grants import wishes
 from subscriptions.models import Grant, Scene
-from subscriptions.prompts.reporting import report
+from subscriptions.prompts.reporting import Reported, report
 from templates_app.models import MessageTemplate, MiniProgram
 from tests import factories
 
@@ -90,6 +91,17 @@ def test_a_mini_program_may_want_more_than_one_phone_to_say_so(mini_program, tem
     assert after_one == (LIVE, RUNNING, [])
     assert (state_of(template), state_of(job)) == (BANNED, PAUSED)
     assert sorted(kind for kind, _subject in alerts()) == [Alert.Kind.APP_BANNED, Alert.Kind.TEMPLATE_BANNED]
+
+
+def test_what_wechats_settings_say_of_a_ban_counts_as_a_witness(mini_program, template):
+    MiniProgram.objects.update(ban_witnesses=2)
+    one, other = factories.subscribers(MiniProgram.objects.get(pk=mini_program.pk), count=2)
+    for person in (one, one, other):
+        before = state_of(template)
+        wishes.note_settings(person, main_switch=True, kept={template: "ban"})
+        bans.heed(person, reported=Reported(banned=[template], app_banned=False))
+
+    assert (before, state_of(template)) == (LIVE, BANNED)
 
 
 def test_the_second_report_of_a_known_ban_asks_nobody_and_raises_nothing(mini_program, template):

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from notify_platform.callbacks import inbox
 from notify_platform.callbacks.handlers import CHANGE, HANDLERS, POPUP, SENT
 from notify_platform.callbacks.models import CallbackEvent
-from notify_platform.callbacks.notices import MODIFIED, PUNISHED, REVOKED
+from notify_platform.callbacks.notices import CANCELLED, MODIFIED, PUNISHED, REVOKED
 from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, LogAdmin, OfMiniProgram, label
 from subscriptions.people.models import mask
 from templates_app.models import MiniProgram
@@ -50,6 +50,7 @@ EVENTS = {
     PUNISHED: _("punishment by WeChat"),
     REVOKED: _("permission taken back"),
     MODIFIED: _("profile changed"),
+    CANCELLED: _("account closed"),
 }
 
 

@@ -26,11 +26,12 @@ from notify_platform.console.desk.base import (
     ThemedInline,
     label,
 )
+from notify_platform.console.desk.snippets import WithSnippets
 from notify_platform.core.errors import Refused
 from notify_platform.jobs.models import SendJob
 from subscriptions.audience import selection
 from subscriptions.models import Answer, Audience, AudienceMember, Grant, Scene, SceneTemplate, Subscription
-from templates_app.models import MessageTemplate
+from templates_app.models import MessageTemplate, MiniProgram
 
 if TYPE_CHECKING:
     _AudienceForm = forms.ModelForm[Audience]
@@ -72,7 +73,9 @@ class SubscriptionAdmin(PersonLogAdmin):
 
     @admin.display(description=_("state"))
     def state_label(self, row: Subscription) -> SafeString:
-        """Return the state in its colour."""
+        """Return the state in its colour; a row that only notes a wish has none."""
+        if row.standing != row.state:
+            return label("idle", "—")
         return label(SUBSCRIPTION_TONES[Subscription.State(row.state)], row.get_state_display())
 
 
@@ -113,19 +116,33 @@ class AskedInline(ThemedInline):
     model = SceneTemplate
     extra = 1
     hide_title = True
-    fields = ("template", "position")
+    fields = ("template", "worth", "position")
+    readonly_fields = ("worth",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SceneTemplate]:
+        """Read the templates with their rows."""
+        return super().get_queryset(request).select_related("template")
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Offer only templates that can be sent."""
+        """Offer the mini-program's templates that can be sent, and whatever the scene asks for already."""
         if db_field.name == "template":
-            kwargs["queryset"] = MessageTemplate.objects.filter(
-                state=MessageTemplate.State.LIVE, kind__in=MessageTemplate.SENDABLE_KINDS
-            )
+            useful = Q(state=MessageTemplate.State.LIVE, kind__in=MessageTemplate.SENDABLE_KINDS)
+            scene = request.resolver_match.kwargs.get("object_id") if request.resolver_match else None
+            if scene:
+                bound = SceneTemplate.objects.filter(scene=scene).values("template")
+                useful &= Q(mini_program__in=MiniProgram.objects.filter(scenes=scene))
+                useful |= Q(pk__in=bound)
+            kwargs["queryset"] = MessageTemplate.objects.filter(useful)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    @admin.display(description=_("worth"))
+    def worth(self, row: SceneTemplate) -> int | str:
+        """Return what a message of the template is worth."""
+        return row.template.worth if row.pk else "—"
 
 
 @admin.register(Scene)
-class SceneAdmin(DeskAdmin):
+class SceneAdmin(WithSnippets):
     """The moments at which consent is asked."""
 
     list_display = ("name", "code", "mini_program", "words", "is_active")

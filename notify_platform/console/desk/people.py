@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -23,7 +25,8 @@ from notify_platform.console.desk.base import (
 )
 from notify_platform.console.desk.consent import in_stock
 from notify_platform.console.desk.privacy import PrivacyPages, link_to_privacy, may_see_privacy
-from subscriptions.models import Subscriber, Visit
+from notify_platform.console.desk.prompting import asked_now
+from subscriptions.models import Scene, Subscriber, Visit
 
 
 @admin.register(Subscriber)
@@ -104,11 +107,38 @@ class SubscriberAdmin(PrivacyPages):
             ("admin:subscriptions_grant_changelist", gettext("Grants")),
             ("admin:subscriptions_answer_changelist", gettext("Answers")),
         )
-        return format_html_join(
-            " · ",
-            '<a class="desk-link" href="{}?subscriber__exact={}">{}</a>',
-            ((reverse(page), row.pk, text) for page, text in pages),
-        )
+        links = [(f"{reverse(page)}?subscriber__exact={row.pk}", text) for page, text in pages]
+        links.append((reverse("admin:subscriptions_subscriber_prompt", args=[row.pk]), gettext("What to ask now")))
+        return format_html_join(" · ", '<a class="desk-link" href="{}">{}</a>', links)
+
+    # --- what to ask now -------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page that tells what the person would be asked now."""
+        page = self.admin_site.admin_view(self.prompt_view)
+        return [path("<int:pk>/prompt/", page, name="subscriptions_subscriber_prompt"), *super().get_urls()]
+
+    def prompt_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Plan a prompt for the person in a scene, and show every reason; a plan writes nothing."""
+        person = self.get_queryset(request).filter(pk=pk).first()
+        may_see = self.has_view_permission(request, person) and request.user.has_perm("subscriptions.view_scene")
+        if not may_see:
+            raise PermissionDenied
+        if person is None:
+            raise Http404
+        scenes = Scene.objects.filter(mini_program=person.mini_program_id).order_by("name", "pk")
+        scene = scenes.filter(code=request.GET.get("scene", "")).first() or scenes.first()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("What would this person be asked now?"),
+            "opts": self.opts,
+            "original": person,
+            "person": called(person),
+            "scenes": scenes,
+            "scene": scene,
+            "asking": asked_now(person, scene=scene) if scene else None,
+        }
+        return TemplateResponse(request, "console/prompt.html", context)
 
     @admin.display(description=_("personal data"))
     def privacy(self, row: Subscriber) -> SafeString:

@@ -87,6 +87,7 @@ class MiniProgramAdmin(DeskAdmin):
     form = MiniProgramForm
     list_display = ("name", "app_id", "miniprogram_state", "pace_per_second", "approval_threshold", "created_at")
     ordering = ("name",)
+    readonly_fields = ("banned_at",)
     fieldsets = (
         (None, {"fields": ("name", "app_id", "original_id", "app_secret")}),
         (
@@ -119,7 +120,18 @@ class MiniProgramAdmin(DeskAdmin):
                     "time_zone",
                     ("quiet_from", "quiet_until"),
                     ("cap_per_day", "cap_per_week"),
-                    "client_unconfirmed_limit",
+                )
+            },
+        ),
+        (
+            _("Asking for consent"),
+            {
+                "fields": (
+                    "most_templates",
+                    ("asks_per_day", "asks_per_week"),
+                    ("cool_down_days", "reject_revokes"),
+                    ("client_unconfirmed_limit", "ban_witnesses"),
+                    "banned_at",
                 )
             },
         ),
@@ -219,7 +231,7 @@ class MessageTemplateAdmin(DeskAdmin):
     """What may be said: the templates as WeChat lists them, and what operators decide about them."""
 
     form = TemplateForm
-    list_display = ("title", "mini_program", "kind", "state_label", "validity_days", "urgent", "synced_at")
+    list_display = ("title", "mini_program", "kind", "state_label", "validity_days", "worth", "urgent", "synced_at")
     list_filter = (OfMiniProgram, "state", "kind")
     ordering = ("mini_program", "title")
     search_fields = ("title", "wechat_id__exact")
@@ -233,7 +245,7 @@ class MessageTemplateAdmin(DeskAdmin):
             None,
             {"fields": ("card", ("title", "mini_program"), ("kind", "state_label"), "wechat_id", "synced_at")},
         ),
-        (_("What you decide"), {"fields": ("validity_days", "urgent", ("quiet_from", "quiet_until"))}),
+        (_("What you decide"), {"fields": (("validity_days", "worth"), "urgent", ("quiet_from", "quiet_until"))}),
     )
 
     @admin.display(description=_("state"), ordering="state")

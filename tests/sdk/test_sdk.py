@@ -1,0 +1,68 @@
+"""The mini-program's client: its suites run in Node, against a real platform where the platform's answer matters."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from notify_platform.delivery.models import Delivery, Open
+from notify_platform.insights import books
+from subscriptions.models import Answer, Source, Visit
+from tests.sdk.conftest import HERE, WHY_SKIPPED
+
+if WHY_SKIPPED:
+    pytest.skip(WHY_SKIPPED, allow_module_level=True)
+
+REAL = ("reports", "sessions", "snippets", "visits")
+ALONE = ("asking", "pages", "settings", "syntax")
+
+
+def passed(report: str) -> int:
+    """How many tests of a suite ran; none may be skipped."""
+    counts = {
+        name: int(number) for name, number in re.findall(r"^# (pass|fail|skipped|todo) (\d+)$", report, re.MULTILINE)
+    }
+    assert {**counts, "pass": 0} == {"pass": 0, "fail": 0, "skipped": 0, "todo": 0}
+    return counts["pass"]
+
+
+def test_every_suite_is_run() -> None:
+    assert sorted(path.name for path in HERE.glob("*.test.js")) == sorted(f"{name}.test.js" for name in REAL + ALONE)
+
+
+@pytest.mark.parametrize("suite", ALONE)
+def test_the_client_alone(node, suite):
+    assert passed(node("--test-reporter=tap", f"{suite}.test.js")) > 2
+
+
+def test_the_client_and_its_example_keep_to_the_types_of_wechat_and_to_their_own(node):
+    assert node("node_modules/typescript/bin/tsc", "--project", "tsconfig.json") == ""
+
+
+def test_a_wrong_call_does_not_pass_the_types(node, tmp_path):
+    client = (HERE.parents[1] / "notify_platform" / "api" / "sdk" / "notify").as_posix()
+    wrong = tmp_path / "wrong.ts"
+    wrong.write_text(f'import {{ createNotify }} from "{client}";\ncreateNotify({{ appId: "wx1" }}).ask(7);\n')
+    with pytest.raises(AssertionError, match=r"TS2345"):
+        node("node_modules/typescript/bin/tsc", "--noEmit", "--strict", "--lib", "es2015", str(wrong))
+
+
+@pytest.mark.xdist_group("processes")
+class TestOnARealPlatform:
+    def test_reports_arrive_and_count_once(self, node, world):
+        assert passed(node("--test-reporter=tap", "reports.test.js", world=world)) > 2
+        told = Answer.objects.filter(source=Source.CLIENT)
+        assert told.count() == told.values("subscriber", "template", "request_key").distinct().count() > 0
+        assert books.check() == []
+
+    def test_sessions(self, node, world):
+        assert passed(node("--test-reporter=tap", "sessions.test.js", world=world)) > 2
+
+    def test_what_a_developer_copies_from_the_desk_brings_a_consent(self, node, world):
+        assert passed(node("--test-reporter=tap", "snippets.test.js", world=world)) == 2
+
+    def test_cards_and_launches_are_written_down_once(self, node, world):
+        assert passed(node("--test-reporter=tap", "visits.test.js", world=world)) > 2
+        assert list(Open.objects.values_list("delivery", flat=True)) == [Delivery.objects.get().pk]
+        assert sorted(Visit.objects.values_list("page", flat=True)) == ["", "pages/index/index", "pages/order/order"]
