@@ -62,15 +62,15 @@ def find(fresh: Sequence[NewAnswer]) -> dict[Identity, Answer]:
     if not wanted:
         return {}
     moments = [new.answered_at for new in wanted]
-    alone = Answer.objects.filter(
-        pair__isnull=True,
+    # Whether it has a pair is asked here: SQLite would walk through all answers of everybody that have none.
+    told = Answer.objects.filter(
         paired_by__isnull=True,
         source__in={OTHER_WITNESS[new.source] for new in wanted},
         subscriber_id__in={new.subscriber_id for new in wanted},
         answered_at__range=(min(moments) - REACH, max(moments) + REACH),
     ).order_by("answered_at", "pk")
     waiting: dict[tuple[int, int, str, bool], list[Answer]] = defaultdict(list)
-    for answer in alone:
+    for answer in (one for one in told if one.pair_id is None):
         waiting[answer.subscriber_id, answer.template_id, answer.source, agrees(answer.answer)].append(answer)
     pairs: dict[Identity, Answer] = {}
     for new in sorted(wanted, key=lambda one: one.answered_at):
@@ -115,7 +115,6 @@ def _unconfirmed(claims: Sequence[NewAnswer]) -> Counter[tuple[int, int]]:
         subscriber_id__in={new.subscriber_id for new in claims},
         template_id__in={new.template.pk for new in claims},
         answer__source=Source.CLIENT,
-        answer__pair__isnull=True,
         answer__paired_by__isnull=True,
-    )
-    return Counter(rows.values_list("subscriber_id", "template_id"))
+    ).values_list("subscriber_id", "template_id", "answer__pair")
+    return Counter((subscriber_id, template_id) for subscriber_id, template_id, pair_id in rows if pair_id is None)
