@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, Ty
 
 from django.db import connection
 from django.db.models import Model, QuerySet
+from django.db.models.expressions import Col
 
 if TYPE_CHECKING:
     from django.db.models.sql.compiler import SQLCompiler
@@ -34,7 +35,9 @@ class _Statement(NamedTuple):
     params: list[Any]
     places: list[int | None]
     model: Any
+    names: list[str]
     compiler: SQLCompiler
+    converters: Any
 
 
 class _Kept(threading.local):
@@ -64,8 +67,7 @@ class Prepared(Generic[M]):
         if [] in values.values():
             return []
         statement = self._statement(values)
-        names = [column.target.attname for column, *_rest in statement.compiler.select]
-        return [statement.model.from_db(connection.alias, names, row) for row in self._ask(statement, values)]
+        return [statement.model.from_db(connection.alias, statement.names, row) for row in self._ask(statement, values)]
 
     def _ask(self, statement: _Statement, values: Mapping[str, Values]) -> list[tuple[Any, ...]]:
         given = [_adapted(value) for value in _each(values)]
@@ -75,10 +77,10 @@ class Prepared(Generic[M]):
         ]
         with connection.cursor() as cursor:
             cursor.execute(statement.sql, params)
-            found = cursor.fetchall()
-        compiler = statement.compiler
-        converters = compiler.get_converters([column for column, *_rest in compiler.select])
-        return [tuple(row) for row in compiler.apply_converters(found, converters)]
+            found: list[tuple[Any, ...]] = cursor.fetchall()
+        if not found or not statement.converters:
+            return found
+        return [tuple(row) for row in statement.compiler.apply_converters(found, statement.converters)]
 
     def _statement(self, values: Mapping[str, Values]) -> _Statement:
         shape = tuple((name, len(value) if isinstance(value, list) else 0) for name, value in values.items())
@@ -98,7 +100,11 @@ class Prepared(Generic[M]):
         places = [order.get(param) if isinstance(param, int | str | datetime) else None for param in params]
         if set(order.values()) - set(places):
             raise TypeError("a value does not stand in the statement as it was given")
-        return _Statement(sql, list(params), places, asked.model, compiler)
+        columns = [column for column, *_rest in compiler.select]
+        # Sums have no field of their own, and make no object.
+        names = [column.target.attname for column in columns if isinstance(column, Col)]
+        converters = compiler.get_converters(columns)
+        return _Statement(sql, list(params), places, asked.model, names, compiler, converters)
 
 
 def _each(values: Mapping[str, Values]) -> Iterator[Value]:
