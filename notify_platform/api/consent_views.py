@@ -23,17 +23,22 @@ from notify_platform.api.shapes import (
     SubscriptionsReply,
 )
 from notify_platform.core.errors import Refused
+from notify_platform.core.prepared import Prepared
 from notify_platform.jobs import bans
 from subscriptions.grants.balances import balances
 from subscriptions.models import Subscriber, Subscription
 from subscriptions.prompts import planner
 from subscriptions.prompts.reporting import report
-from templates_app.models import MessageTemplate
+from templates_app.models import MessageTemplate, MiniProgram
 
-# Of a template and of its mini-program, whose secrets need not be opened for a report.
-WHAT_THE_BOOKS_ASK: Final = (
-    *("mini_program", "wechat_id", "title", "kind", "state", "validity_days"),
-    *("mini_program__client_unconfirmed_limit", "mini_program__reject_revokes"),
+# What the books ask of a template and of its mini-program, whose secrets need not be opened for a report.
+_TEMPLATES: Final = Prepared(
+    lambda mini_program, wechat_ids: MessageTemplate.objects.filter(
+        mini_program_id=mini_program, wechat_id__in=wechat_ids
+    ).only("mini_program", "wechat_id", "title", "kind", "state", "validity_days")
+)
+_RULES: Final = Prepared(
+    lambda pk: MiniProgram.objects.filter(pk=pk).only("client_unconfirmed_limit", "reject_revokes")
 )
 
 
@@ -139,9 +144,11 @@ def _templates(
 
     Raises ``Refused`` naming the reported ids the mini-program does not have.
     """
-    mine = MessageTemplate.objects.filter(mini_program_id=subscriber.mini_program_id)
-    rows = mine.filter(wechat_id__in={*reported, *planned}).select_related("mini_program").only(*WHAT_THE_BOOKS_ASK)
+    rows = _TEMPLATES.objects(mini_program=subscriber.mini_program_id, wechat_ids=list({*reported, *planned}))
     known = {template.wechat_id: template for template in rows}
+    for mini_program in _RULES.objects(pk=subscriber.mini_program_id) if known else ():
+        for template in rows:
+            template.mini_program = mini_program
     unknown = [wechat_id for wechat_id in reported if wechat_id not in known]
     if unknown:
         sentence = _("This mini-program has no such template.")

@@ -9,10 +9,12 @@ from django.core import signing
 from django.utils.translation import gettext as _
 
 from notify_platform.core.errors import Refused
+from notify_platform.core.prepared import Prepared
 from subscriptions.models import Scene, Subscriber
 from subscriptions.prompts.planner import Plan
 
 SALT: Final = "notify_platform.api.prompt"
+_SCENE: Final = Prepared(lambda pk: Scene.objects.filter(pk=pk))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def read(subscriber: Subscriber, *, prompt_id: str) -> Prompt:
         content = signing.loads(prompt_id, salt=SALT)
     except signing.BadSignature as error:
         raise _unknown() from error
-    scene = Scene.objects.filter(pk=content["scene"]).first()
+    scene = next(iter(_SCENE.objects(pk=content["scene"])), None)
     if scene is not None and scene.mini_program_id != subscriber.mini_program_id:
         raise _unknown()
     # Ids that were made before prompts could be silent do not say so.

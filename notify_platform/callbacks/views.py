@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from http import HTTPStatus
+from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
@@ -12,12 +13,18 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from notify_platform.callbacks import inbox, pushes
+from notify_platform.core.prepared import Prepared
 from notify_platform.wechat import relay
 from templates_app.models import MiniProgram
 
 logger = logging.getLogger(__name__)
 # As ``MiniProgram.app_id`` demands. The address may hold anything, and PostgreSQL takes no NUL even to look for.
 APP_ID = re.compile(r"wx[0-9a-zA-Z]{16}")
+
+# Asked of every push.
+_RECEIVER: Final = Prepared(
+    lambda app_id: MiniProgram.objects.filter(app_id=app_id).only("app_id", "forward_url", *pushes.KEYS)
+)
 
 
 @method_decorator(csrf_exempt, name="dispatch")
@@ -65,7 +72,7 @@ def _mini_program(app_id: str) -> MiniProgram | None:
     """Return the mini-program with no more secrets than a signature may need: each costs a decryption."""
     if not APP_ID.fullmatch(app_id):
         return None
-    return MiniProgram.objects.filter(app_id=app_id).only("app_id", "forward_url", *pushes.KEYS).first()
+    return next(iter(_RECEIVER.objects(app_id=app_id)), None)
 
 
 def _pass_on(mini_program: MiniProgram, request: HttpRequest) -> HttpResponse:

@@ -1,7 +1,7 @@
 """The questions of every request: Django's SQL, made once.
 
 Making a statement costs Django about four times what asking the database costs, and a phone's request always asks the
-same few questions with other values. Their statements are made at the first asking and kept.
+same few questions with other values. Their statements are made at the first asking and kept (docs/adr/0013).
 """
 
 from __future__ import annotations

@@ -4,26 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from django.db.models import Count, Max, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
 from notify_platform.core.bulk import update_from_values
+from notify_platform.core.prepared import Prepared
 from subscriptions.grants.models import Answer, Grant, Subscription
 from subscriptions.grants.pairing import BAN, NewAnswer, Popup, Told
 from subscriptions.grants.worth import Worth
+
+# Asked of every report.
+_TOLD: Final = Prepared(
+    lambda people, keys: Answer.objects.filter(subscriber_id__in=people, request_key__in=keys).values_list(
+        "subscriber_id", "template_id", "request_key"
+    )
+)
+
+_RELATIONS: Final = Prepared(
+    lambda templates, people: Subscription.objects.filter(template_id__in=templates, subscriber_id__in=people)
+)
 
 
 def unknown(answers: Sequence[NewAnswer]) -> list[NewAnswer]:
     """Return those nobody has told us of yet, each once."""
     known = set(
-        Answer.objects.filter(
-            subscriber_id__in={new.subscriber_id for new in answers},
-            request_key__in={new.request_key for new in answers},
-        ).values_list("subscriber_id", "template_id", "request_key")
+        _TOLD.rows(people=list({new.subscriber_id for new in answers}), keys=list({new.request_key for new in answers}))
     )
     unique = {new.identity: new for new in answers}
     return [new for identity, new in unique.items() if identity not in known]
+
+
+def relations(fresh: Sequence[NewAnswer]) -> dict[tuple[int, int], Subscription]:
+    """Return the standing relations that answers speak of, by template and person."""
+    known = _RELATIONS.objects(
+        templates=list({new.template.pk for new in fresh}), people=list({new.subscriber_id for new in fresh})
+    )
+    return {(relation.template_id, relation.subscriber_id): relation for relation in known}
 
 
 def write_down(fresh: Sequence[NewAnswer], *, popups: Sequence[Popup], worth: Worth) -> list[Answer]:

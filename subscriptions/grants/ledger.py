@@ -64,7 +64,8 @@ def record(told: Sequence[NewAnswer]) -> Recorded:
     witnesses: dict[Source, list[NewAnswer]] = {}
     for new in told:
         witnesses.setdefault(new.source, []).append(new)
-    with transaction.atomic():
+    # Often part of a report's transaction; none of its own errors is caught inside.
+    with transaction.atomic(savepoint=False):
         _take_turns({new.subscriber_id for new in told})
         each = [_record(some) for some in witnesses.values()]
     return Recorded(answers=sum(one.answers for one in each), units=sum(one.units for one in each))
@@ -73,7 +74,7 @@ def record(told: Sequence[NewAnswer]) -> Recorded:
 def _record(told: Sequence[NewAnswer]) -> Recorded:
     """Write down what one witness tells; the people are locked."""
     fresh = answers.unknown(told)
-    relations = _relations(fresh)
+    relations = answers.relations(fresh)
     void_until = {key: relation.turned_off_at for key, relation in relations.items() if relation.turned_off_at}
     popups = pairing.popups(fresh)
     worth = of_popups(popups, void_until=void_until)
@@ -129,13 +130,6 @@ def _move(moved: Sequence[Moved]) -> None:
 
 def _relation(new: NewAnswer) -> Relation:
     return (new.template.pk, new.subscriber_id)
-
-
-def _relations(fresh: Sequence[NewAnswer]) -> dict[Relation, Subscription]:
-    known = Subscription.objects.filter(
-        template_id__in={new.template.pk for new in fresh}, subscriber_id__in={new.subscriber_id for new in fresh}
-    )
-    return {(relation.template_id, relation.subscriber_id): relation for relation in known}
 
 
 def _turn_on(agreeing: Sequence[NewAnswer], *, relations: Mapping[Relation, Subscription]) -> None:

@@ -12,9 +12,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from django.db.models.functions import Coalesce
 
+from notify_platform.core.prepared import Prepared
 from subscriptions.grants.models import Answer, Source
 from templates_app.models import MessageTemplate
 
@@ -26,6 +28,24 @@ REJECT = "reject"
 BAN = "ban"
 
 Identity = tuple[int, int, str]
+
+
+# Asked of every report.
+_AROUND: Final = Prepared(
+    lambda people, templates, since, until: (
+        Answer.objects.filter(
+            source__in=sorted(WITNESSES),
+            subscriber_id__in=people,
+            template_id__in=templates,
+            answered_at__gte=since,
+            answered_at__lte=until,
+        )
+        .order_by("pk")
+        .values_list(
+            "pk", "subscriber_id", "template_id", "answer", "source", "answered_at", Coalesce("pair", "paired_by")
+        )
+    )
+)
 
 
 def agrees(answer: str) -> bool:
@@ -145,18 +165,11 @@ def popups(fresh: Sequence[NewAnswer]) -> list[Popup]:
 def _add_known(groups: dict[tuple[int, int, bool], list[Told]]) -> None:
     """Add to each group what was told around it before; a pair that reaches out of sight stays as it is."""
     spans = {key: (min(one.at for one in told), max(one.at for one in told)) for key, told in groups.items()}
-    known = (
-        Answer.objects.filter(
-            source__in=WITNESSES,
-            subscriber_id__in={subscriber_id for subscriber_id, _template_id, _agreed in groups},
-            template_id__in={template_id for _subscriber_id, template_id, _agreed in groups},
-            answered_at__gte=min(first for first, _last in spans.values()) - AROUND,
-            answered_at__lte=max(last for _first, last in spans.values()) + AROUND,
-        )
-        .order_by("pk")
-        .values_list(
-            "pk", "subscriber_id", "template_id", "answer", "source", "answered_at", Coalesce("pair", "paired_by")
-        )
+    known = _AROUND.rows(
+        people=list({subscriber_id for subscriber_id, _template_id, _agreed in groups}),
+        templates=list({template_id for _subscriber_id, template_id, _agreed in groups}),
+        since=min(first for first, _last in spans.values()) - AROUND,
+        until=max(last for _first, last in spans.values()) + AROUND,
     )
     found: dict[tuple[int, int, bool], dict[int, Told]] = defaultdict(dict)
     for pk, subscriber_id, template_id, word, source, at, partner in known:

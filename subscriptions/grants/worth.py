@@ -10,14 +10,28 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from notify_platform.core.prepared import Prepared
 from subscriptions.grants.models import Grant, Source
 from subscriptions.grants.pairing import NewAnswer, Popup, Told
 from templates_app.models import MessageTemplate
 
 Relation = tuple[int, int]
 IN_USE_OR_SPENT = frozenset({Grant.State.RESERVED, Grant.State.SPENT})
+
+
+# Asked of every phone's report. Whether an answer has a pair is looked at afterwards: SQLite would walk through
+# everybody's answers that have none.
+_CLAIMED: Final = Prepared(
+    lambda people, templates: Grant.objects.filter(
+        state__in=sorted(Grant.COUNTABLE),
+        subscriber_id__in=people,
+        template_id__in=templates,
+        answer__source=Source.CLIENT,
+        answer__paired_by__isnull=True,
+    ).values_list("pk", "template_id", "subscriber_id", "answer__pair")
+)
 
 
 class NewUnits(NamedTuple):
@@ -162,15 +176,16 @@ def _unconfirmed(lacking: Sequence[Popup], *, given: Sequence[tuple[Popup, _Unit
     claimed = [popup for popup in lacking if popup.event is None]
     if not claimed:
         return Counter()
-    rows = Grant.objects.filter(
-        state__in=Grant.COUNTABLE,
-        subscriber_id__in={popup.subscriber_id for popup in claimed},
-        template_id__in={popup.template.pk for popup in claimed},
-        answer__source=Source.CLIENT,
-        answer__pair__isnull=True,
-        answer__paired_by__isnull=True,
-    ).exclude(pk__in=[unit.grant_id for _popup, unit in given])
-    count = Counter(rows.values_list("template_id", "subscriber_id"))
+    told = _CLAIMED.rows(
+        people=list({popup.subscriber_id for popup in claimed}),
+        templates=list({popup.template.pk for popup in claimed}),
+    )
+    handed_out = {unit.grant_id for _popup, unit in given}
+    count = Counter(
+        (template_id, subscriber_id)
+        for grant_id, template_id, subscriber_id, pair_id in told
+        if pair_id is None and grant_id not in handed_out
+    )
     count.update(
         (popup.template.pk, popup.subscriber_id)
         for popup, unit in given

@@ -15,18 +15,28 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from notify_platform.core.errors import Refused
+from notify_platform.core.prepared import Prepared
 from subscriptions.people.models import Subscriber
 from subscriptions.prompts import ranking, reasons
 from subscriptions.prompts.facts import Facts, gather
 from subscriptions.prompts.models import Scene
 from subscriptions.prompts.ranking import Candidate, Rank, Tally
 from subscriptions.prompts.reasons import Obstacle, Reason
-from templates_app.models import MessageTemplate
+from templates_app.models import MessageTemplate, MiniProgram
 
 # More than these WeChat takes in no popup, whatever the setting says.
 MOST_AT_WECHAT: Final = 5
 # The house rules of asking; the secrets beside them need not be opened.
-_HOUSE_RULES: Final = ("banned_at", "time_zone", "most_templates", "asks_per_day", "asks_per_week", "cool_down_days")
+_HOUSE_RULES: Final = Prepared(
+    lambda pk: MiniProgram.objects.filter(pk=pk).only(
+        "banned_at", "time_zone", "most_templates", "asks_per_day", "asks_per_week", "cool_down_days"
+    )
+)
+_SCENE: Final = Prepared(
+    lambda mini_program, code: Scene.objects.filter(mini_program_id=mini_program, code=code).only(
+        "mini_program", "code", "words", "is_active"
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +56,10 @@ class Plan:
 
 def scene_of(subscriber: Subscriber, *, code: str) -> Scene:
     """Return the scene of the person's mini-program, switched on or off. Raises ``Refused``: there is none."""
-    rules = [f"mini_program__{name}" for name in _HOUSE_RULES]
-    scenes = Scene.objects.select_related("mini_program").only("mini_program", "code", "words", "is_active", *rules)
-    scene = scenes.filter(mini_program_id=subscriber.mini_program_id, code=code).first()
-    if scene is None:
-        raise _unknown_scene(code)
-    return scene
+    for scene in _SCENE.objects(mini_program=subscriber.mini_program_id, code=code):
+        (scene.mini_program,) = _HOUSE_RULES.objects(pk=subscriber.mini_program_id)
+        return scene
+    raise _unknown_scene(code)
 
 
 def plan(subscriber: Subscriber, *, scene: Scene) -> Plan:
