@@ -1,7 +1,4 @@
-"""Events: what a back end reports, once for ever, and what it takes back.
-
-The only writer of ``Event``, but for what ``delivery.forgetting`` and ``delivery.retention`` empty.
-"""
+"""Events: what a back end reports, once for ever, and what it takes back. The only writer of ``Event``."""
 
 from __future__ import annotations
 
