@@ -158,7 +158,8 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "notify_platform",
     "DESCRIPTION": (
         "Consent and messages of WeChat mini-programs. Every error has the shape of `Problem`; its sentence is in the "
-        "language of `Accept-Language`, zh-hans or en. Unknown fields of a request are ignored."
+        "language of `Accept-Language`, zh-hans or en. Unknown fields of a request are ignored. A client without "
+        "PATCH, like wx.request, sends a POST with the header `X-HTTP-Method-Override: PATCH`."
     ),
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from notify_platform.console.desk import snippets
 from notify_platform.delivery import keys
 from notify_platform.delivery.models import Delivery
 from subscriptions.models import Scene, SceneTemplate
+from templates_app.models import MessageTemplate, MiniProgram
 from tests import factories, wechat_world
 from tests.console.conftest import a_delivery
 from tests.journeys.conftest import web  # noqa: F401 - a fixture
@@ -31,6 +32,8 @@ MISSING = [
 # The module is skipped whole, so that this is said in one line.
 WHY_SKIPPED = f"NO NODE TESTS: there is no {' and no '.join(MISSING)}" if MISSING else ""
 WORDS = "货发出时告诉您"
+# Of the example: it is run as it stands.
+APP_ID = "wx0123456789abcdef"
 PATIENCE_SECONDS = 120
 
 Node = Callable[..., str]
@@ -57,17 +60,24 @@ def node() -> Node:
     return run
 
 
+def a_scene(mini_program: MiniProgram, *, code: str, words: str, asks: Sequence[MessageTemplate]) -> Scene:
+    scene = Scene.objects.create(mini_program=mini_program, code=code, name=code, words=words)
+    for position, template in enumerate(asks, start=1):
+        SceneTemplate.objects.create(scene=scene, template=template, position=position)
+    return scene
+
+
 @pytest.fixture
 def world(wechat, web, settings) -> dict[str, Any]:  # noqa: F811 - the fixture
-    """A shop whose scene asks for two templates, and somebody who was sent a card, in the words of world.js."""
-    mini_program = factories.a_mini_program()
-    templates = [factories.a_template(mini_program, title=title) for title in ("发货通知", "签收通知")]
-    scene = Scene.objects.create(mini_program=mini_program, code="order-paid", name="支付成功页", words=WORDS)
-    for position, template in enumerate(templates, start=1):
-        SceneTemplate.objects.create(scene=scene, template=template, position=position)
+    """A shop with the example's two scenes, and somebody who was sent a card, in the words of world.js."""
+    mini_program = factories.a_mini_program(app_id=APP_ID)
+    templates = [factories.a_template(mini_program, title=title) for title in ("发货通知", "签收通知", "预约提醒")]
+    *planned, reminder = templates
+    scene = a_scene(mini_program, code="order-paid", words=WORDS, asks=planned)
+    a_scene(mini_program, code="booked", words="开始前提醒您", asks=[reminder])
     (person,) = factories.subscribers(mini_program, count=1)
-    factories.grants(templates[0], to=[person])
-    card = a_delivery(factories.a_job(templates[0]), person=person, state=Delivery.State.ACCEPTED)
+    factories.grants(planned[0], to=[person])
+    card = a_delivery(factories.a_job(planned[0]), person=person, state=Delivery.State.ACCEPTED)
     wechat_world.introduce(wechat, mini_program)
     settings.PUBLIC_URL = web
     return {
@@ -77,7 +87,7 @@ def world(wechat, web, settings) -> dict[str, Any]:  # noqa: F811 - the fixture
         "templates": {each.wechat_id: {"title": each.title, "type": 2} for each in templates},
         "scene": scene.code,
         "words": WORDS,
-        "planned": [each.wechat_id for each in templates],
+        "planned": [each.wechat_id for each in planned],
         "card": {"openid": person.openid, "nk": keys.make(card.pk)},
         "snippets": {each.name: each.code for each in snippets.of_scene(scene)},
     }

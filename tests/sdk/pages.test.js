@@ -1,38 +1,16 @@
 "use strict";
 
-// The example's own pages, each loaded and touched as WeChat would.
+// The example's own pages, each loaded and touched as WeChat would, on the real platform.
 
 const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
 const { test } = require("node:test");
 
-const { SDK, aSmallWorld } = require("./world.js");
+const { SDK, aPhone, real } = require("./world.js");
 
 const EXAMPLE = path.join(SDK, "example");
 const config = JSON.parse(fs.readFileSync(path.join(EXAMPLE, "app.json"), "utf8"));
-const TAKEN = { balances: [{ template_id: "T1", state: "on", available: 1, expires_at: null }] };
-const SETTINGS = { main_switch: true, always_keep: [] };
-const PREFERENCES = {
-  muted: [],
-  quiet_hours: null,
-  paused_until: null,
-  time_zone: "Asia/Shanghai",
-  templates: [
-    { template_id: "T1", title: "发货通知", kind: "one_time", state: "on", muted: false },
-    { template_id: "T2", title: "预约提醒", kind: "one_time", state: "on", muted: true },
-  ],
-};
-const ANSWERS = {
-  "POST authorizations": TAKEN,
-  "PUT wechat-settings": SETTINGS,
-  "POST visits": { deed: "visit" },
-  "POST opens": { deed: "open" },
-  "POST conversions": { attributed: false },
-  "GET preferences": PREFERENCES,
-  "PATCH preferences": (body) => ({ ...PREFERENCES, ...body }),
-};
-
 /** Load a file of the example freshly and return what it hands to App() or Page(). */
 function load(file, register) {
   let given;
@@ -46,11 +24,10 @@ function load(file, register) {
 }
 
 /** The example starts on a phone whose platform it believes to be notify.example.com. */
-async function start(t, launch = { path: "pages/order/order", query: {} }) {
-  const phone = await aSmallWorld(t, ANSWERS);
+async function start({ openid, launch = { path: "pages/order/order", query: {} } } = {}) {
+  const phone = aPhone({ openid });
   const { request } = phone.wx;
-  phone.wx.request = (given) =>
-    request({ ...given, url: given.url.replace("https://notify.example.com", phone.platform.url) });
+  phone.wx.request = (given) => request({ ...given, url: given.url.replace("https://notify.example.com", real.url) });
   globalThis.wx = phone.wx;
   delete require.cache[path.join(SDK, "notify.js")];
   const app = load("app.js", "App");
@@ -71,6 +48,23 @@ function open(name, options = {}) {
   return page;
 }
 
+/** Somebody moves the switch of a template. */
+function aSwitch(id, value) {
+  return { currentTarget: { dataset: { id } }, detail: { value } };
+}
+
+/** The page of preferences of somebody who has ordered, and agreed to both templates. */
+async function preferencesOfACustomer() {
+  const { phone } = await start();
+  const order = open("order");
+  await phone.quiet();
+  phone.tap(() => order.order());
+  await phone.quiet();
+  const page = open("preferences");
+  await phone.quiet();
+  return { phone, page };
+}
+
 test("every page has its four parts, and every handler of its markup is there", () => {
   for (const name of config.pages) {
     const markup = fs.readFileSync(path.join(EXAMPLE, `${name}.wxml`), "utf8");
@@ -85,36 +79,38 @@ test("every page has its four parts, and every handler of its markup is there", 
   }
 });
 
-test("a launch is reported with the settings, and by a card as its open", async (t) => {
-  const { phone } = await start(t, { path: "pages/booking/booking", query: { nk: "2f.key" } });
-  open("booking", { nk: "2f.key" });
+test("a launch is reported with the settings, and by a card as its open", async () => {
+  const { openid, nk } = real.card;
+  const { phone } = await start({ openid, launch: { path: "pages/booking/booking", query: { nk } } });
+  open("booking", { nk });
   await phone.quiet();
-  assert.deepEqual(phone.platform.got("POST visits"), [{ page: "pages/booking/booking", nk: "2f.key" }]);
-  assert.deepEqual(phone.platform.got("POST opens"), []);
-  assert.deepEqual(phone.platform.got("PUT wechat-settings"), [{ mainSwitch: true }]);
+  assert.deepEqual(phone.sent("visits"), [{ page: "pages/booking/booking", nk }]);
+  assert.deepEqual(phone.sent("opens"), []);
+  assert.deepEqual(phone.sent("wechat-settings"), [{ mainSwitch: true }]);
 });
 
-for (const word of ["accept", "reject"]) {
-  test(`an order is placed and its answer reported, also when it is ${word}`, async (t) => {
-    const { phone } = await start(t);
+for (const [word, available] of [["accept", [1, 1]], ["reject", []]]) {
+  test(`an order is placed and its answer reported, also when it is ${word}`, async () => {
+    const { phone, app } = await start();
     const page = open("order");
     await phone.quiet();
-    assert.equal(page.data.words, "货发出时告诉您");
+    assert.equal(page.data.words, real.words);
     phone.policy = () => word;
     phone.tap(() => page.order());
     assert.equal(page.data.ordered, true);
     await phone.quiet();
-    assert.equal(phone.platform.got("POST authorizations")[0].results.T1, word);
-    assert.equal(phone.platform.got("POST conversions")[0].goal, "order");
+    assert.equal(phone.sent("conversions")[0].goal, "order");
     assert.equal(page.data.offerSettings, false);
+    const { data } = await app.notify.subscriptions();
+    assert.deepEqual(data.subscriptions.map((each) => each.available), available);
   });
 }
 
-test("an order with the main switch off offers the settings, and they help", async (t) => {
-  const { phone } = await start(t);
-  phone.mainSwitch = false;
+test("an order with the main switch off offers the settings, and they help", async () => {
+  const { phone } = await start();
   const page = open("order");
   await phone.quiet();
+  phone.mainSwitch = false;
   phone.tap(() => page.order());
   await phone.quiet();
   assert.deepEqual([page.data.ordered, page.data.offerSettings], [true, true]);
@@ -126,8 +122,8 @@ test("an order with the main switch off offers the settings, and they help", asy
   assert.equal(page.data.offerSettings, false);
 });
 
-test("a booking stands before anything is asked, and its reminder is a tap of its own", async (t) => {
-  const { phone } = await start(t);
+test("a booking stands before anything is asked, and its reminder is a tap of its own", async () => {
+  const { phone } = await start();
   const page = open("booking");
   await phone.quiet();
   phone.tap(() => page.book());
@@ -137,17 +133,31 @@ test("a booking stands before anything is asked, and its reminder is a tap of it
   assert.deepEqual([page.data.note, page.data.canAsk], ["开始前会提醒您", false]);
 });
 
-test("preferences are shown as the platform holds them, and changed one by one", async (t) => {
-  const { phone } = await start(t);
-  const page = open("preferences");
+test("preferences are shown as the platform holds them, and changed one by one", async () => {
+  const { phone, page } = await preferencesOfACustomer();
+  const [first, second] = real.planned;
+  const muted = () => page.data.templates.map((each) => [each.template_id, each.muted]);
+  assert.deepEqual(muted(), [[first, false], [second, false]]);
+  page.toggle(aSwitch(first, false));
   await phone.quiet();
-  assert.deepEqual(page.data.templates, PREFERENCES.templates);
-  page.toggle({ currentTarget: { dataset: { id: "T1" } }, detail: { value: false } });
+  page.toggle(aSwitch(second, false));
+  await phone.quiet();
+  page.toggle(aSwitch(first, true));
+  await phone.quiet();
   page.toggleQuiet({ detail: { value: true } });
   await phone.quiet();
-  assert.deepEqual(phone.platform.got("PATCH preferences"), [
-    { muted: ["T1", "T2"] },
-    { quiet_hours: { from: "22:00", until: "08:00" } },
-  ]);
-  assert.equal(page.data.quiet, true);
+  assert.deepEqual([muted(), page.data.quiet], [[[first, false], [second, true]], true]);
+  page.toggleQuiet({ detail: { value: false } });
+  await phone.quiet();
+  assert.deepEqual([muted(), page.data.quiet], [[[first, false], [second, true]], false]);
+});
+
+test("two switches touched quickly are both meant", async () => {
+  const { phone, page } = await preferencesOfACustomer();
+  const [first, second] = real.planned;
+  page.toggle(aSwitch(first, false));
+  page.toggle(aSwitch(second, false));
+  await phone.quiet();
+  const changes = phone.log.filter((each) => each.path === "preferences" && each.body).map((each) => each.body);
+  assert.deepEqual(changes, [{ muted: [first] }, { muted: [first, second] }]);
 });

@@ -1,12 +1,13 @@
-"""The mini-program's client: its suites run in Node, against a real platform where the platform's answer matters."""
+"""The mini-program's client: its suites run in Node, against a real platform wherever there is anything to ask it."""
 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 import pytest
 
-from notify_platform.delivery.models import Delivery, Open
+from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open
 from notify_platform.insights import books
 from subscriptions.models import Answer, Source, Visit
 from tests.sdk.conftest import HERE, WHY_SKIPPED
@@ -14,8 +15,8 @@ from tests.sdk.conftest import HERE, WHY_SKIPPED
 if WHY_SKIPPED:
     pytest.skip(WHY_SKIPPED, allow_module_level=True)
 
-REAL = ("reports", "sessions", "snippets", "visits")
-ALONE = ("asking", "pages", "settings", "syntax")
+REAL = ("asking", "pages", "reports", "sessions", "settings", "snippets", "visits")
+ALONE = ("syntax",)
 
 
 def passed(report: str) -> int:
@@ -36,18 +37,6 @@ def test_the_client_alone(node, suite):
     assert passed(node("--test-reporter=tap", f"{suite}.test.js")) > 2
 
 
-def test_the_client_and_its_example_keep_to_the_types_of_wechat_and_to_their_own(node):
-    assert node("node_modules/typescript/bin/tsc", "--project", "tsconfig.json") == ""
-
-
-def test_a_wrong_call_does_not_pass_the_types(node, tmp_path):
-    client = (HERE.parents[1] / "notify_platform" / "api" / "sdk" / "notify").as_posix()
-    wrong = tmp_path / "wrong.ts"
-    wrong.write_text(f'import {{ createNotify }} from "{client}";\ncreateNotify({{ appId: "wx1" }}).ask(7);\n')
-    with pytest.raises(AssertionError, match=r"TS2345"):
-        node("node_modules/typescript/bin/tsc", "--noEmit", "--strict", "--lib", "es2015", str(wrong))
-
-
 @pytest.mark.xdist_group("processes")
 class TestOnARealPlatform:
     def test_reports_arrive_and_count_once(self, node, world):
@@ -56,11 +45,30 @@ class TestOnARealPlatform:
         assert told.count() == told.values("subscriber", "template", "request_key").distinct().count() > 0
         assert books.check() == []
 
+    def test_asking(self, node, world):
+        assert passed(node("--test-reporter=tap", "asking.test.js", world=world)) > 2
+        assert books.check() == []
+
     def test_sessions(self, node, world):
         assert passed(node("--test-reporter=tap", "sessions.test.js", world=world)) > 2
 
-    def test_what_a_developer_copies_from_the_desk_brings_a_consent(self, node, world):
-        assert passed(node("--test-reporter=tap", "snippets.test.js", world=world)) == 2
+    def test_what_people_wish_and_do_is_written_down_once(self, node, world):
+        assert passed(node("--test-reporter=tap", "settings.test.js", world=world)) > 2
+        card = Delivery.objects.get()
+        assert list(Feedback.objects.values_list("delivery", "kind", "text")) == [(card.pk, "too_often", "一天三条")]
+        assert list(Conversion.objects.order_by("pk").values_list("goal", "value", "delivery")) == [
+            ("order", Decimal("29.90"), card.pk),
+            ("signup", Decimal("5.50"), card.pk),
+            ("signup", None, None),
+            ("signup", None, None),
+        ]
+
+    def test_the_example(self, node, world):
+        assert passed(node("--test-reporter=tap", "pages.test.js", world=world)) > 2
+        assert books.check() == []
+
+    def test_what_a_developer_copies_brings_a_consent(self, node, world):
+        assert passed(node("--test-reporter=tap", "snippets.test.js", world=world)) == 3
 
     def test_cards_and_launches_are_written_down_once(self, node, world):
         assert passed(node("--test-reporter=tap", "visits.test.js", world=world)) > 2

@@ -72,9 +72,13 @@ export type Reason =
   /** Anything else; see `message` and `errCode`. */
   | "failed";
 
+/** `none`: there never was a yes or a no that counts. */
+export type State = "on" | "off" | "banned" | "suspended" | "none";
+export type Kind = "one_time" | "long_term" | "long_term_capped" | "service_card";
+
 export interface Balance {
   template_id: string;
-  state: "on" | "off" | "banned" | "suspended" | "none";
+  state: State;
   /** How many messages could be sent. */
   available: number;
   expires_at: string | null;
@@ -107,7 +111,7 @@ export interface Deed {
 export interface Conversion {
   /** False: stored, and sent again later. */
   reported: boolean;
-  /** Whether a message gets the credit. */
+  /** Whether a message gets the credit: the person's own, named by its `nk`. */
   attributed: boolean;
 }
 
@@ -117,32 +121,35 @@ export interface Feedback {
 
 export interface Subscription extends Balance {
   title: string;
-  kind: string;
+  kind: Kind;
 }
 
 export interface WeChatSettings {
   main_switch: boolean;
+  /** Of the platform's own templates. */
   always_keep: { template_id: string; answer: string }[];
 }
 
 export interface PreferenceChanges {
-  /** Template ids. */
+  /** The ids of all muted templates, not only of the new ones. */
   muted?: string[];
-  /** Hours and minutes of the person's own day, e.g. 22:00 and 08:00. */
+  /** Hours and minutes of the person's own day, e.g. 22:00 and 08:00; null: none. */
   quiet_hours?: { from: string; until: string } | null;
-  /** A moment such as 2026-12-01T00:00:00Z. */
+  /** A moment such as 2026-12-01T00:00:00Z, in the future and within a year; null: no pause. */
   paused_until?: string | null;
 }
 
 export interface Preferences extends Required<PreferenceChanges> {
   time_zone: string;
-  templates: { template_id: string; title: string; kind: string; state: string; muted: boolean }[];
+  /** Every template the person ever had to do with. */
+  templates: { template_id: string; title: string; kind: Kind; state: State; muted: boolean }[];
 }
 
 export interface Profile {
   nickname: string;
   region: string;
   city: string;
+  /** A name such as Asia/Shanghai; empty: the mini-program's. */
   time_zone: string;
   interests: string[];
 }
@@ -166,7 +173,7 @@ export interface Notify {
     more: { value?: number | string; nk?: string } | undefined,
     done?: Done<Conversion>
   ): Promise<Reply<Conversion>>;
-  /** What the person thinks of a message. */
+  /** What the person thinks of a message of their own; the latest word counts. */
   feedback(nk: string, kind: Feedback["kind"], done?: Done<Feedback>): Promise<Reply<Feedback>>;
   feedback(
     nk: string,
@@ -176,9 +183,11 @@ export interface Notify {
   ): Promise<Reply<Feedback>>;
   /** Every template the person has to do with, and what could be sent. */
   subscriptions(done?: Done<{ subscriptions: Subscription[] }>): Promise<Reply<{ subscriptions: Subscription[] }>>;
+  /** What the person wishes of the platform, for a page of preferences. */
   preferences(done?: Done<Preferences>): Promise<Reply<Preferences>>;
   /** Change some; what is left out stays as it is. */
   setPreferences(changes: PreferenceChanges, done?: Done<Preferences>): Promise<Reply<Preferences>>;
+  /** Change some, an empty text clears; an empty object reads the record. */
   setProfile(changes: Partial<Profile>, done?: Done<Profile>): Promise<Reply<Profile>>;
   /** Report what wx.getSetting says of subscriptions. */
   reportSettings(done?: Done<WeChatSettings>): Promise<Reply<WeChatSettings>>;

@@ -23,6 +23,7 @@ App({
 
   onLaunch: function (options) {
     this.notify.visit(options.path, options.query.nk);
+    this.notify.reportSettings();
   },
 
   onShow: function (options) {

@@ -19,13 +19,13 @@ Page({
   /** @param {WechatMiniprogram.SwitchChange} event */
   toggle: function (event) {
     var changed = event.currentTarget.dataset.id;
-    var muted = this.data.templates
-      .filter(function (template) {
-        return template.template_id === changed ? !event.detail.value : template.muted;
-      })
-      .map(function (template) {
-        return template.template_id;
-      });
+    var templates = this.data.templates;
+    templates.forEach(function (template) {
+      if (template.template_id === changed) template.muted = !event.detail.value;
+    });
+    // Noted here at once: the next switch may be touched before the platform has answered.
+    this.setData({ templates: templates });
+    var muted = templates.filter(isMuted).map(idOf);
     app.notify.setPreferences({ muted: muted }, this.show.bind(this));
   },
 
@@ -38,3 +38,13 @@ Page({
     app.notify.openSettings();
   },
 });
+
+/** @param {Preferences["templates"][number]} template */
+function isMuted(template) {
+  return template.muted;
+}
+
+/** @param {Preferences["templates"][number]} template */
+function idOf(template) {
+  return template.template_id;
+}
