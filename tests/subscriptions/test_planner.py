@@ -193,7 +193,7 @@ def test_of_two_templates_with_one_title_the_first_is_asked_for(person, scene, b
     ("history", "is_asked"),
     [
         ([], True),
-        ([("ban", timedelta(days=1))], True),
+        ([("ban", timedelta(days=2)), ("accept", timedelta(days=1))], True),
         ([("reject", timedelta(days=6, hours=23))], False),
         ([("reject", timedelta(days=7, seconds=5))], True),
         ([("reject", timedelta(days=2)), ("accept", timedelta(days=1))], True),
