@@ -149,8 +149,8 @@ def test_asking_what_to_ask_writes_nothing(phone, bound):
 def test_the_number_of_queries_is_the_same_for_any_number_of_templates(phone, bound, count, django_assert_num_queries):
     bound(count)
 
-    # The session, the scene with its mini-program's rules, and what the planner reads (nobody has answered yet).
-    with django_assert_num_queries(9):
+    # The session, the scene, its mini-program's rules, and what the planner reads (nobody has answered yet).
+    with django_assert_num_queries(10):
         phone.get("prompts", scene="order-paid")
 
 

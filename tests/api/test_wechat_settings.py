@@ -178,8 +178,8 @@ def test_the_number_of_queries_does_not_grow(phone, mini_program, count, django_
     templates = [factories.a_template(mini_program) for _ in range(count)]
     settings = {template.wechat_id: "accept" for template in templates}
 
-    # The session, the templates, the transaction (2), the lock, the switch (4), what is known, what is new.
-    with django_assert_num_queries(11):
+    # The session, the templates, the transaction (2), the lock, the switch, what is known, what is new.
+    with django_assert_num_queries(8):
         phone.put("wechat-settings", {"mainSwitch": True, "itemSettings": settings})
     assert len(kept()) == count
 
