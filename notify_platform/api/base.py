@@ -69,7 +69,7 @@ class ApiView(APIView):
 
     def given(self, shape: type[Serializer[Any]]) -> dict[str, Any]:
         """Return the input in this shape; a GET has it in the address. Raises DRF's ``ValidationError``."""
-        source = self.request.query_params.dict() if self.request.method == "GET" else self.request.data
+        source = self.request.query_params.dict() if self.request.method in {"GET", "HEAD"} else self.request.data
         read = shape(data=source)
         read.is_valid(raise_exception=True)
         values: dict[str, Any] = read.validated_data

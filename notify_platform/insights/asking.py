@@ -17,16 +17,24 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from notify_platform.insights import days
+from notify_platform.wechat import popups
+from subscriptions.grants.pairing import agrees
 from subscriptions.models import Answer, AskingTally, PromptReport, Scene, Subscriber
 from subscriptions.prompts import planner
+from subscriptions.prompts.reporting import KNOWN_WORDS
 from templates_app.models import MessageTemplate, MiniProgram
 
 PLANNED: Final = "planned"
 SAMPLED: Final = "sampled"
 HELD: Final = "held:"
+# What a phone made up, or what WeChat's docs do not have yet.
+OTHER: Final = "other"
+OTHER_CODE: Final = "-1"
 SILENT: Final[Mapping[bool, str]] = {True: "silent_accept", False: "silent_reject"}
-# Of so many people the planner is asked what it would hold back: enough for a share within ten points.
+# Of so many people the planner is asked what it would hold back: enough for a share within ten points. The scenes of a
+# mini-program share them, so that its sample takes seconds however many there are.
 SAMPLE: Final = 100
+MOST_PLANS: Final = 500
 
 OF_A_SAMPLE = Q(word=SAMPLED) | Q(word__startswith=HELD)
 
@@ -81,8 +89,13 @@ def _answers(during: Q) -> Counter[Said]:
         if is_silent:
             counted[Said(scene_id or 0, None, SILENT[answer.startswith("accept")])] += times
         else:
-            counted[Said(scene_id or 0, template_id, answer)] += times
+            counted[Said(scene_id or 0, template_id, _word(answer))] += times
     return counted
+
+
+def _word(answer: str) -> str:
+    """Return WeChat's word; a phone may send any other, also one of ours."""
+    return answer if answer in KNOWN_WORDS else "accept" if agrees(answer) else OTHER
 
 
 def _plans(during: Q) -> Counter[Said]:
@@ -98,7 +111,10 @@ def _plans(during: Q) -> Counter[Said]:
 def _failures(during: Q) -> Counter[Said]:
     failed = PromptReport.objects.filter(during, err_code__isnull=False)
     rows = failed.values_list("scene_id", "err_code").order_by().annotate(times=Count("pk"))
-    return Counter({Said(scene_id or 0, None, str(code)): times for scene_id, code, times in rows})
+    counted: Counter[Said] = Counter()
+    for scene_id, code, times in rows:
+        counted[Said(scene_id or 0, None, str(code) if code in popups.CODES else OTHER_CODE)] += times
+    return counted
 
 
 def _write(counted: Counter[Said], *, day: date, tallies: QuerySet[AskingTally], scenes: QuerySet[Scene]) -> int:
@@ -151,11 +167,12 @@ def _sample(mini_program: MiniProgram, *, day: date) -> int:
     lately = Subscriber.objects.filter(
         mini_program=mini_program, last_visit_at__isnull=False, forgotten_at__isnull=True
     ).order_by("-last_visit_at", "-pk")
-    people = list(lately[:SAMPLE])
     ids = dict(MessageTemplate.objects.filter(mini_program=mini_program).values_list("wechat_id", "pk"))
     scenes = Scene.objects.filter(mini_program=mini_program)
+    active = list(scenes.filter(is_active=True))
+    people = list(lately[: min(SAMPLE, max(1, MOST_PLANS // len(active)))]) if active else []
     counted: Counter[Said] = Counter()
-    for scene in scenes.filter(is_active=True):
+    for scene in active:
         scene.mini_program = mini_program
         for person in people:
             person.mini_program = mini_program

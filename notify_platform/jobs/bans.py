@@ -6,12 +6,14 @@ otherwise (its own popup event says that somebody could agree) or when an operat
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from notify_platform.alerts import alerts
@@ -33,14 +35,24 @@ WITNESSES_WITHIN: Final = timedelta(days=7)
 
 
 def heed(subscriber: Subscriber, *, reported: Reported) -> None:
-    """Believe what a phone says of a ban as soon as enough different people's phones have said so."""
+    """Believe what a phone says of a ban as soon as enough different people's phones have said so.
+
+    What follows is written for the colleagues at the desk, whatever language the phone speaks.
+    """
+    with translation.override(settings.LANGUAGE_CODE):
+        _heed(subscriber, reported=reported)
+
+
+def _heed(subscriber: Subscriber, *, reported: Reported) -> None:
     for template in reported.banned:
         if template.state != MessageTemplate.State.BANNED and _is_enough(_saying_so(template), subscriber):
             ban_template(template, detail=_("Phones report that WeChat does not show the popup for this template."))
     if reported.app_banned:
         mini_program = subscriber.mini_program
         failed = PromptReport.objects.filter(
-            subscriber__mini_program=mini_program, err_code=APP_BANNED, answered_at__gt=Now() - WITNESSES_WITHIN
+            subscriber__mini_program=mini_program,
+            err_code=APP_BANNED,
+            answered_at__gt=_lately(mini_program, kind=Alert.Kind.APP_BANNED),
         )
         if mini_program.banned_at is None and _is_enough(failed.values("subscriber").distinct(), subscriber):
             ban_app(mini_program, detail=_("Phones report that this mini-program may not ask for subscriptions."))
@@ -48,9 +60,18 @@ def heed(subscriber: Subscriber, *, reported: Reported) -> None:
 
 def _saying_so(template: MessageTemplate) -> QuerySet[Any, Any]:
     """Return the people whose popup, or whose settings in WeChat, said lately that the template is banned."""
-    answered = Answer.objects.filter(template=template, answer=BAN, answered_at__gt=Now() - WITNESSES_WITHIN)
-    kept = Subscription.objects.filter(template=template, always_keep=BAN, changed_at__gt=Now() - WITNESSES_WITHIN)
+    lately = _lately(template.mini_program, kind=Alert.Kind.TEMPLATE_BANNED, subject=template.wechat_id)
+    answered = Answer.objects.filter(template=template, answer=BAN, answered_at__gt=lately)
+    kept = Subscription.objects.filter(template=template, always_keep=BAN, changed_at__gt=lately)
     return answered.values("subscriber").union(kept.values("subscriber"))
+
+
+def _lately(mini_program: MiniProgram, *, kind: Alert.Kind, subject: str = "") -> datetime:
+    """Return since when a witness counts: what was said before the last ban was lifted is settled."""
+    told = Alert.objects.filter(mini_program=mini_program, kind=kind, subject=subject)
+    settled: datetime | None = told.aggregate(at=Max("settled_at"))["at"]
+    earliest = timezone.now() - WITNESSES_WITHIN
+    return max(settled, earliest) if settled else earliest
 
 
 def _is_enough(witnesses: QuerySet[Any, Any], subscriber: Subscriber) -> bool:

@@ -12,7 +12,7 @@ from django.db import transaction
 from subscriptions.grants import ledger
 from subscriptions.grants.forgetting import nameless
 from subscriptions.grants.models import Source
-from subscriptions.grants.pairing import BAN, REJECT, NewAnswer, agrees
+from subscriptions.grants.pairing import BAN, REJECT, NewAnswer
 from subscriptions.people import people
 from subscriptions.people.models import Subscriber
 from subscriptions.prompts.models import PromptReport
@@ -23,8 +23,10 @@ logger = logging.getLogger(__name__)
 # WeChat's docs, wx.requestSubscribeMessage, fail result.
 MAIN_SWITCH_OFF: Final = 20004
 APP_BANNED: Final = 20005
-# Words of the success result besides those that begin with "accept"; "filter": a template of the same title was asked.
-KNOWN_WORDS: Final = frozenset({REJECT, BAN, "filter"})
+# WeChat's docs, success result; "filter": a template of the same title was asked for.
+KNOWN_WORDS: Final = frozenset(
+    {"accept", "acceptWithAudio", "acceptWithAlert", "acceptWithForcePush", REJECT, BAN, "filter"}
+)
 
 
 class Reported(NamedTuple):
@@ -89,8 +91,7 @@ def report(
 def _wonder(words: Iterable[str]) -> None:
     """Log words WeChat's docs do not have: they count as no, and somebody should look."""
     for word in sorted(set(words) - KNOWN_WORDS):
-        if not agrees(word):
-            logger.warning("WeChat's popup brought an unknown word: %s", word)
+        logger.warning("WeChat's popup brought an unknown word: %s", word)
 
 
 def forget(subscriber_ids: Collection[int]) -> int:

@@ -47,3 +47,23 @@ def test_raw_pushes_and_the_trail_are_masked_even_for_engineers(openid: str, col
         (kind,) = (each for each in MODELS if each.__name__ == model)
         for row in kind.objects.all():
             assert openid not in desk.get(reverse(f"admin:{name}_change", args=[row.pk])).content.decode()
+
+
+@pytest.mark.parametrize("lookup", ["openid__startswith", "openid__regex", "openid"])
+def test_a_mask_cannot_be_lifted_letter_by_letter(lookup: str, openid: str, colleague: Colleague, at_desk: At) -> None:
+    desk = at_desk(colleague("viewer"))
+
+    answer = desk.get(reverse("admin:subscriptions_subscriber_changelist"), {lookup: openid[:9]})
+
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("value", ["²", "9" * 30, "-1", "x"])
+def test_an_odd_mini_program_in_the_address_filters_nothing(
+    value: str, openid: str, colleague: Colleague, at_desk: At
+) -> None:
+    a_row_of_everything()
+
+    answer = at_desk(colleague("viewer")).get(reverse("admin:jobs_sendjob_changelist"), {"mini_program": value})
+
+    assert answer.status_code == 200

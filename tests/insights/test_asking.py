@@ -25,7 +25,7 @@ from subscriptions.models import (
     Subscriber,
     Subscription,
 )
-from subscriptions.prompts import planner
+from subscriptions.prompts import planner, reporting
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -130,6 +130,33 @@ def test_the_tallies_equal_a_count_by_hand(seed):
 
     assert tallied() == counted_by_hand()
     assert len(tallied()) > 100
+
+
+def test_what_a_phone_makes_up_is_one_word_and_stops_no_counting(db):
+    template = factories.a_template(factories.a_mini_program())
+    person = factories.subscribers(template.mini_program, count=1)[0]
+    scene = a_scene(template.mini_program, asks=[template])
+    for number, word in enumerate(["sampled", "planned", "tomorrow", "acceptForEver"]):
+        a_phones_report(person, scene, results={template: word}, number=number)
+    for number, code in enumerate([77, 78], start=10):
+        a_phones_report(person, scene, err_code=code, number=number)
+
+    for _again in range(2):
+        asking.tally_lately()
+
+    rows = AskingTally.objects.order_by("word").values_list("word", "template", "times")
+    assert list(rows) == [("-1", None, 2), ("accept", template.pk, 1), ("other", template.pk, 3)]
+
+
+def a_phones_report(person, scene, *, number, results=None, err_code=None):
+    reporting.report(
+        person,
+        scene_id=scene.pk,
+        results=results or {},
+        err_code=err_code,
+        client_request_id=f"request-{number}",
+        answered_at=timezone.now(),
+    )
 
 
 def test_counting_again_writes_nothing_and_follows_what_has_changed():

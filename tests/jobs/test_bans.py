@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from notify_platform.alerts.models import Alert
 from notify_platform.jobs import bans
 from notify_platform.jobs.models import SendJob
 from subscriptions.grants import wishes
-from subscriptions.models import Grant, Scene
+from subscriptions.models import Grant, Scene, Subscriber
 from subscriptions.prompts.reporting import Reported, report
 from templates_app.models import MessageTemplate, MiniProgram
 from tests import factories
@@ -151,3 +151,26 @@ def test_settling_an_old_alert_lifts_no_newer_ban(template):
 
     assert not bans.settle(old, by=factories.a_user())
     assert state_of(template) == BANNED
+
+
+def test_what_was_said_before_a_ban_was_lifted_bans_nothing_again(mini_program, template):
+    one, other = factories.subscribers(mini_program, count=2)
+    a_report(one, results={template: "ban"}, err_code=20005)
+    bans.lift_template(template, by=None)
+    bans.lift_app(mini_program, by=None)
+    MiniProgram.objects.update(ban_witnesses=2)
+    mini_program.refresh_from_db()
+    template.refresh_from_db()
+
+    a_report(Subscriber.objects.get(pk=other.pk), results={template: "ban"}, err_code=20005)
+
+    mini_program.refresh_from_db()
+    assert (mini_program.banned_at, state_of(template), alerts()) == (None, LIVE, [])
+
+
+def test_the_desk_reads_of_a_ban_in_its_own_language_whatever_the_phone_speaks(mini_program, template, settings):
+    settings.LANGUAGE_CODE = "zh-hans"
+    with translation.override("en"):
+        a_report(factories.subscribers(mini_program, count=1)[0], results={template: "ban"})
+
+    assert "用户手机上报" in Alert.objects.get().detail

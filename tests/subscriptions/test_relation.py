@@ -183,7 +183,7 @@ def test_answers_of_many_people_take_as_many_queries_as_of_one(template, django_
     ledger.turn_off([TurnedOff(template.pk, pk, moment(-2)) for pk in off])
 
     for some in (everybody[-1:], everybody):
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(6):
             factories.grants(template, to=some, age=timedelta(hours=1))
 
     assert available() == 41

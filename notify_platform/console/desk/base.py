@@ -99,6 +99,11 @@ class DeskAdmin(ThemedAdmin):
             rows = rows.select_related(*self.joined)
         return rows.defer(*self.deferred) if self.deferred else rows
 
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """What a mask hides must not be found out letter by letter."""
+        hidden = {"openid", "secret_hash", *SECRETS}
+        return not hidden & set(lookup.split("__")) and super().lookup_allowed(lookup, value, request)
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[DeskList]:
         """Use the desk's list."""
         return DeskList
@@ -215,7 +220,7 @@ class OfMiniProgram(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Keep the rows of the chosen one."""
         value = self.value()
-        return queryset.filter(mini_program=value) if value and value.isdigit() else queryset
+        return queryset.filter(mini_program=value) if value in dict(self.lookup_choices) else queryset
 
 
 def ids_of(openid: str) -> list[int]:

@@ -25,6 +25,7 @@ SPANS = (7, 28)
 OTHER_WORDS: Mapping[str, _StrPromise] = {
     "ban": _("banned by WeChat"),
     "filter": _("left out by WeChat: same title"),
+    "other": _("a word WeChat's docs do not have"),
 }
 
 
