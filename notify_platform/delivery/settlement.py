@@ -147,9 +147,10 @@ def _settle_grants(ours: Sequence[Landed]) -> None:
     by_effect: dict[GrantEffect, list[Message]] = defaultdict(list)
     for item in ours:
         by_effect[item.result.outcome.grant].append(item.message)
+    # Refusals first: they hold people, and everybody holds people before units.
+    _revoke(by_effect[GrantEffect.REVOKE])
     ledger.spend(_grants(by_effect[GrantEffect.SPEND]))
     ledger.give_back(_grants(by_effect[GrantEffect.GIVE_BACK]))
-    _revoke(by_effect[GrantEffect.REVOKE])
 
 
 def _grants(messages: Iterable[Message]) -> list[int]:

@@ -19,7 +19,7 @@ from notify_platform.delivery import claims, fanout, retention, settlement
 from notify_platform.delivery.models import Delivery
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
-from subscriptions.grants import ledger
+from subscriptions.grants import validity
 from subscriptions.models import Grant
 from templates_app.models import MiniProgram
 
@@ -34,7 +34,7 @@ def tick() -> bool:
     released, lost = claims.reap()
     closed = [settlement.close_unknown(mini_program) for mini_program in MiniProgram.objects.all()]
     kept = [_fan_out(), _cancel(), _close_cancelled(), _finish()]
-    consent = [ledger.apply_validity(), ledger.lapse()]
+    consent = [validity.apply(), validity.lapse()]
     return any([jobs.start_due(), released, lost, *closed, *consent, *kept, _tidy()])
 
 
@@ -104,7 +104,7 @@ def due() -> Q:
     expired = Grant.objects.filter(state=Grant.State.AVAILABLE, expires_at__lte=Now())
     moving = SendJob.objects.filter(started | clearing)
     sending = Q(Exists(moving)) | Exists(lapsed) | Exists(unknown)
-    return sending | Exists(expired) | Exists(ledger.revalued()) | retention.due()
+    return sending | Exists(expired) | Exists(validity.changed()) | retention.due()
 
 
 def mini_programs_with_work() -> list[MiniProgram]:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from notify_platform.delivery.models import Delivery
 from notify_platform.insights import funnels
 from notify_platform.jobs.models import SendJob
+from subscriptions.grants.conditions import turned_off_since
 from subscriptions.models import Grant
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ def _used_after_expiry() -> int:
     )
 
 
+def _void_in_stock() -> int:
+    return Grant.objects.filter(turned_off_since(), state=Grant.State.AVAILABLE).count()
+
+
 def _two_in_flight() -> int:
     flying = Delivery.objects.filter(state__in=Delivery.IN_FLIGHT)
     return flying.values("subscriber").annotate(number=Count("pk")).filter(number__gt=1).count()
@@ -111,6 +116,7 @@ QUESTIONS: list[tuple[str, Sentence, Callable[[], int]]] = [
         _("messages used the consent of another template or person"),
         _of_another_template_or_person,
     ),
+    ("6 a void consent is not in stock", _("grants in stock were voided by their person"), _void_in_stock),
     ("6 consent is used in time", _("messages used a consent after its end"), _used_after_expiry),
     ("7 everybody is accounted for", _("jobs lost or invented somebody"), _unbalanced_jobs),
     ("9 finished means finished", _("finished jobs still have messages waiting"), _finished_too_early),

@@ -10,7 +10,7 @@ from typing import Final
 from django.db.models import Count, Min
 
 from notify_platform.core.prepared import Prepared
-from subscriptions.grants import ledger
+from subscriptions.grants.conditions import unexpired
 from subscriptions.grants.models import Grant, Subscription
 from subscriptions.people.models import Subscriber
 from templates_app.models import MessageTemplate
@@ -21,7 +21,7 @@ _RELATIONS: Final = Prepared(
 )
 _STOCK: Final = Prepared(
     lambda person, templates: (
-        Grant.objects.filter(ledger.unexpired(), subscriber=person, template__in=templates, state=Grant.State.AVAILABLE)
+        Grant.objects.filter(unexpired(), subscriber=person, template__in=templates, state=Grant.State.AVAILABLE)
         .values_list("template_id")
         .annotate(available=Count("pk"), expires_at=Min("expires_at"))
     )

@@ -21,6 +21,8 @@ def forget(subscriber_ids: Collection[int]) -> int:
     with transaction.atomic():
         list(Subscriber.objects.filter(pk__in=subscriber_ids).select_for_update().order_by("pk").values_list("pk"))
         theirs = Grant.objects.filter(subscriber__in=subscriber_ids)
+        # As in ``ledger.turn_off``: whoever gives a unit back waits for us, and finds it void.
+        list(theirs.filter(state__in=Grant.COUNTABLE).select_for_update().order_by("pk").values_list("pk"))
         relations = theirs.values_list("template_id", "subscriber_id").order_by("template_id", "subscriber_id")
         Subscription.objects.bulk_create(
             [Subscription(template_id=template, subscriber_id=person) for template, person in relations.distinct()],

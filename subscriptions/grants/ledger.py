@@ -1,4 +1,4 @@
-"""The ledger of consent: the only writer of ``Grant.state`` and ``Subscription.state``.
+"""The ledger of consent: with ``validity`` and ``forgetting`` the only writer of the states of units and relations.
 
 A unit is granted, reserved for one message, then spent or given back; or it lapses, or is revoked. Every change is a
 compare-and-set on a set of rows; what was not in the expected state is left alone, and the count says so.
@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from notify_platform.core.bulk import update_from_values
 from subscriptions.grants import answers, pairing
+from subscriptions.grants.conditions import drifted_since, turned_off_since, unexpired
 from subscriptions.grants.models import Drift, Grant, Source, Subscription
 from subscriptions.grants.pairing import BAN, REJECT, NewAnswer
+from subscriptions.grants.validity import revive
 from subscriptions.grants.worth import Moved, NewUnits, end_of, of_imports, of_popups
 from subscriptions.people.models import Subscriber
 from templates_app.models import MessageTemplate
 
-LAPSE_BATCH = 5000
 # What WeChat or an operator imposed; only the person's own answer lifts it, never a file.
 IMPOSED = frozenset({Subscription.State.BANNED, Subscription.State.SUSPENDED})
 
@@ -113,7 +114,7 @@ def _move(moved: Sequence[Moved]) -> None:
         return
     units = Grant.objects.filter(pk__in=[one.grant_id for one in moved])
     # What was revoked because the template was turned off may turn out not to have been granted by then.
-    revoked = units.filter(_turned_off_since(), ~_drifted_since(), state=Grant.State.REVOKED)
+    revoked = units.filter(turned_off_since(), ~drifted_since(), state=Grant.State.REVOKED)
     doubtful = [
         *revoked.values_list("pk", flat=True),
         *units.filter(state=Grant.State.LAPSED).values_list("pk", flat=True),
@@ -124,8 +125,8 @@ def _move(moved: Sequence[Moved]) -> None:
         rows=[(one.grant_id, one.told.answer_id, one.granted_at, one.expires_at) for one in moved],
         only_if="TRUE",
     )
-    units.filter(_turned_off_since(), state=Grant.State.AVAILABLE).update(state=Grant.State.REVOKED, settled_at=Now())
-    _revive(units.filter(pk__in=doubtful, state__in=[Grant.State.LAPSED, Grant.State.REVOKED]))
+    units.filter(turned_off_since(), state=Grant.State.AVAILABLE).update(state=Grant.State.REVOKED, settled_at=Now())
+    revive(units.filter(pk__in=doubtful, state__in=[Grant.State.LAPSED, Grant.State.REVOKED]))
 
 
 def _relation(new: NewAnswer) -> Relation:
@@ -199,11 +200,6 @@ def in_stock(*, template: MessageTemplate) -> QuerySet[Grant]:
     return Grant.objects.filter(unexpired(), template=template, state=Grant.State.AVAILABLE)
 
 
-def unexpired() -> Q:
-    """Return the condition that a unit is still valid this moment."""
-    return Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
-
-
 def reserve(*, template: MessageTemplate, subscriber_ids: Collection[int]) -> dict[int, int]:
     """Take one unit of each person who has one, the soonest to lapse first; call it inside the claim's transaction.
 
@@ -240,7 +236,9 @@ def give_back(grant_ids: Collection[int]) -> int:
     if not grant_ids:
         return 0
     held = Grant.objects.filter(pk__in=grant_ids, state__in=[Grant.State.RESERVED, Grant.State.SPENT])
-    revoked = held.filter(_turned_off_since()).update(state=Grant.State.REVOKED, settled_at=Now())
+    # Whoever turns a template off holds its units: the relations are looked at when he is done.
+    list(held.select_for_update().order_by("pk").values_list("pk"))
+    revoked = held.filter(turned_off_since()).update(state=Grant.State.REVOKED, settled_at=Now())
     return revoked + held.update(state=Grant.State.AVAILABLE, settled_at=None)
 
 
@@ -256,11 +254,13 @@ def revoke_refused(*, template: MessageTemplate, refusals: Collection[Refusal]) 
     in_hand = {refusal.grant_id for refusal in refusals}
     with transaction.atomic():
         _take_turns(left_at)
-        held = Grant.objects.filter(template=template, subscriber_id__in=left_at, state__in=Grant.COUNTABLE)
+        # Policy may have counted the message as sent by now.
+        ours = Q(state__in=Grant.COUNTABLE) | Q(state=Grant.State.SPENT, pk__in=in_hand)
+        held = Grant.objects.filter(ours, template=template, subscriber_id__in=left_at)
         void = {
             grant.pk: grant.subscriber_id
             for grant in held.select_for_update().order_by("pk")
-            if (grant.pk in in_hand if grant.state == Grant.State.RESERVED else _is_older(grant, left_at))
+            if (_is_older(grant, left_at) if grant.state == Grant.State.AVAILABLE else grant.pk in in_hand)
         }
         revoked = Grant.objects.filter(pk__in=void).update(state=Grant.State.REVOKED, settled_at=Now())
         Drift.objects.bulk_create(
@@ -288,13 +288,16 @@ def turn_off(decisions: Collection[TurnedOff]) -> int:
         latest[relation] = max(at, latest.get(relation, at))
     with transaction.atomic():
         _take_turns({subscriber_id for _template_id, subscriber_id in latest})
-        _write_off(latest)
         concerned = Grant.objects.filter(
             template_id__in={template_id for template_id, _subscriber_id in latest},
             subscriber_id__in={subscriber_id for _template_id, subscriber_id in latest},
-            state=Grant.State.AVAILABLE,
         )
-        return concerned.filter(_turned_off_since()).update(state=Grant.State.REVOKED, settled_at=Now())
+        # Also those in flight: whoever gives one back waits for us, and finds it void (see ``give_back``).
+        held = concerned.filter(state__in=Grant.COUNTABLE).select_for_update().order_by("pk")
+        list(held.values_list("pk"))
+        _write_off(latest)
+        void = concerned.filter(turned_off_since(), state=Grant.State.AVAILABLE)
+        return void.update(state=Grant.State.REVOKED, settled_at=Now())
 
 
 def _write_off(latest: Mapping[Relation, datetime]) -> None:
@@ -321,70 +324,4 @@ def _write_off(latest: Mapping[Relation, datetime]) -> None:
         columns=["decided_at", "state", "changed_at"],
         rows=[(known[key].pk, at, known[key].state if key in banned else off, now) for key, at in latest.items()],
         only_if="(t.decided_at IS NULL OR t.decided_at <= v.column2)",
-    )
-
-
-def _turned_off_since() -> Exists:
-    """Return the condition that a unit's template was turned off by its person when or after it was granted."""
-    return Exists(
-        Subscription.objects.filter(
-            template=OuterRef("template"), subscriber=OuterRef("subscriber"), turned_off_at__gte=OuterRef("granted_at")
-        )
-    )
-
-
-def _drifted_since() -> Exists:
-    """Return the condition that WeChat said "not subscribed" when or after a unit was granted."""
-    return Exists(
-        Drift.objects.filter(
-            template=OuterRef("template"), subscriber=OuterRef("subscriber"), at__gte=OuterRef("granted_at")
-        )
-    )
-
-
-def lapse() -> int:
-    """Let units past their validity lapse, one batch at a time; returns how many did (0: none are left)."""
-    due = Grant.objects.filter(state=Grant.State.AVAILABLE, expires_at__lte=Now()).order_by("expires_at", "pk")
-    with transaction.atomic():
-        # It waits for nobody: whoever revokes units holds them in an order of his own, and both would wait for ever.
-        batch = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True)[:LAPSE_BATCH])
-        return Grant.objects.filter(pk__in=batch, state=Grant.State.AVAILABLE).update(
-            state=Grant.State.LAPSED, settled_at=Now()
-        )
-
-
-def revalued() -> QuerySet[MessageTemplate]:
-    """Return the templates whose validity was changed since the ends of their units were reckoned."""
-    return MessageTemplate.objects.exclude(validity_days=F("validity_applied")).exclude(
-        validity_days__isnull=True, validity_applied__isnull=True
-    )
-
-
-def apply_validity() -> int:
-    """Reckon the ends of units anew where a template's validity was changed, one batch a call; returns how many.
-
-    What lapsed by our own policy comes back when it would still be valid; what is revoked or void does not.
-    """
-    with transaction.atomic():
-        template = revalued().select_for_update(skip_locked=True).order_by("pk").first()
-        if template is None:
-            return 0
-        rows = Grant.objects.filter(
-            template=template, pk__gt=template.validity_applied_upto, state__in=[*Grant.COUNTABLE, Grant.State.LAPSED]
-        )
-        batch = list(rows.order_by("pk").values_list("pk", flat=True)[:LAPSE_BATCH])
-        days = template.validity_days
-        mine = MessageTemplate.objects.filter(pk=template.pk)
-        if not batch:
-            return mine.update(validity_applied=days, validity_applied_upto=0)
-        units = Grant.objects.filter(pk__in=batch)
-        units.update(expires_at=F("granted_at") + timedelta(days=days) if days else None)
-        _revive(units.filter(state=Grant.State.LAPSED))
-        mine.update(validity_applied_upto=batch[-1])
-    return len(batch)
-
-
-def _revive(units: QuerySet[Grant]) -> None:
-    units.filter(unexpired(), ~_turned_off_since(), ~_drifted_since()).update(
-        state=Grant.State.AVAILABLE, settled_at=None
     )

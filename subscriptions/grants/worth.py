@@ -154,9 +154,12 @@ def _hand_out(
 ) -> tuple[list[tuple[Popup, _Unit]], list[Popup]]:
     """Give every popup of one relation one of the units there are; returns what was given, and who got none."""
     held = {popup: _held(popup, units) for popup in group}
-    spare = [unit for own in held.values() for unit in own[1:]]
-    empty = [popup for popup in sorted(group, key=lambda one: one.moment) if not held[popup]]
-    given = [(popup, own[0]) for popup, own in held.items() if own]
+    # A claim that has lost its event to a nearer one is unconfirmed again: its unit goes with the event.
+    lost = {popup for popup in group if popup.event is None and popup.told[0].partner is not None}
+    spare = [unit for popup, own in held.items() for unit in (own if popup in lost else own[1:])]
+    empty = [popup for popup in group if popup in lost or not held[popup]]
+    empty.sort(key=lambda one: (one.event is None, one.moment))
+    given = [(popup, own[0]) for popup, own in held.items() if own and popup not in lost]
     return given + list(zip(empty, spare, strict=False)), empty[len(spare) :]
 
 

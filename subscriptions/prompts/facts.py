@@ -13,7 +13,7 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
 
-from subscriptions.grants import ledger
+from subscriptions.grants.conditions import unexpired
 from subscriptions.grants.models import Answer, Grant, Subscription
 from subscriptions.grants.pairing import agrees
 from subscriptions.people.models import Subscriber
@@ -126,7 +126,7 @@ def _lasting(
 ) -> dict[int, list[int]]:
     """Return, for each unit in stock, how many days from today it can be used; one that never lapses: for ever."""
     stock = Grant.objects.filter(
-        ledger.unexpired(), subscriber=subscriber, template__in=templates, state=Grant.State.AVAILABLE
+        unexpired(), subscriber=subscriber, template__in=templates, state=Grant.State.AVAILABLE
     ).values_list("template_id", "expires_at")
     lasting: dict[int, list[int]] = defaultdict(list)
     for template_id, expires_at, units in stock.annotate(units=Count("pk")).order_by():

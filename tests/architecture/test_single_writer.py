@@ -46,7 +46,7 @@ class Owned:
 
 CONSENT_BOOKS = frozenset(f"subscriptions/grants/{name}.py" for name in ("ledger", "forgetting"))
 OWNED = [
-    Owned("subscriptions.Grant", "state", CONSENT_BOOKS),
+    Owned("subscriptions.Grant", "state", CONSENT_BOOKS | {"subscriptions/grants/validity.py"}),
     # A wish needs a row to be noted at: ``wishes`` makes it, off and undecided, and changes no state.
     Owned("subscriptions.Subscription", "state", CONSENT_BOOKS | {"subscriptions/grants/wishes.py"}),
     Owned("templates_app.MessageTemplate", "state", frozenset({"templates_app/catalog.py"})),

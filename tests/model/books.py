@@ -122,19 +122,25 @@ class Relation:
         events = [one for one in self.reports if one.is_yes and one.witness == "wechat"]
         self.popups = together(phones, events)
         changed = [popup for popup in self.popups if popup not in before]
-        for popup in self._hand_out(changed, now=now):
+        for popup in self._hand_out(changed, before=before, now=now):
             moment = moment_of(popup)
             may = not is_unconfirmed(popup) or self.unconfirmed < self.limit
             if may and not self.is_void(moment):
                 self.units.append(Unit(report if report in popup else popup[0], moment, self._end(moment)))
 
-    def _hand_out(self, changed: list[Popup], *, now: datetime) -> list[Popup]:
-        """Units of before stay with their popup; what one has too many goes to those without. Returns who has none."""
+    def _hand_out(self, changed: list[Popup], *, before: list[Popup], now: datetime) -> list[Popup]:
+        """Units of before stay with their popup; what one has too many goes to those without. Returns who has none.
+
+        A phone whose event turned out to be a nearer popup's speaks alone again: its unit goes with the event.
+        """
         held = {popup: [unit for home in popup for unit in self.units if unit.home is home] for popup in changed}
-        spare = [unit for units in held.values() for unit in units[1:]]
-        empty = sorted((popup for popup in changed if not held[popup]), key=moment_of)
+        confirmed = [home for popup in before if not is_unconfirmed(popup) for home in popup]
+        lost = [popup for popup in changed if is_unconfirmed(popup) and popup[0] in confirmed]
+        spare = [unit for popup, units in held.items() for unit in (units if popup in lost else units[1:])]
+        empty = [popup for popup in changed if popup in lost or not held[popup]]
+        empty.sort(key=lambda popup: (is_unconfirmed(popup), moment_of(popup)))
         for popup in changed:
-            for unit in held[popup][:1]:
+            for unit in held[popup][:1] if popup not in lost else []:
                 self._settle_in(unit, popup, now=now)
         for popup, unit in zip(empty, spare, strict=False):
             unit.home = popup[0]
@@ -206,7 +212,8 @@ class Relation:
         for unit in self.units:
             if unit.state in (*LIVE, "lapsed"):
                 unit.end = self._end(unit.moment)
-                if unit.state == "lapsed":
+                # What a phone alone speaks for stays lapsed: it has made room for another by then.
+                if unit.state == "lapsed" and not any(unit.home in one and is_unconfirmed(one) for one in self.popups):
                     self._revive(unit, now=now)
 
     # --- what is asked -------------------------------------------------------------------------------------------

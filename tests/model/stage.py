@@ -25,7 +25,7 @@ from notify_platform.insights import books
 from notify_platform.jobs.models import SendJob
 from notify_platform.wechat.gateway import SendResult
 from notify_platform.wechat.outcomes import NOT_SENT, UNKNOWN, outcome_of_code
-from subscriptions.grants import importing, ledger
+from subscriptions.grants import importing, validity
 from subscriptions.models import Answer, Drift, Grant, PromptReport, Subscriber, Subscription
 from subscriptions.prompts import reporting
 from templates_app.models import MessageTemplate
@@ -165,12 +165,12 @@ class Stage:
     # --- time and policy -------------------------------------------------------------------------------------------
 
     def lapse(self) -> None:
-        while ledger.lapse():
+        while validity.lapse():
             pass
 
     def change_validity(self, template: int, *, days: int | None) -> None:
         MessageTemplate.objects.filter(pk=self.templates[template].pk).update(validity_days=days)
-        while ledger.apply_validity():
+        while validity.apply():
             pass
 
     # --- what the books say ------------------------------------------------------------------------------------------

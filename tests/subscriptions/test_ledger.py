@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from subscriptions.grants import ledger
+from subscriptions.grants import ledger, validity
 from subscriptions.grants.ledger import NewAnswer, Refusal, TurnedOff
 from subscriptions.models import Answer, Drift, Grant, Source, Subscription
 from templates_app.models import MessageTemplate
@@ -139,7 +139,7 @@ def test_without_a_validity_a_unit_never_lapses(person, template):
     ledger.record([an_answer(person, template)])
 
     assert Grant.objects.get().expires_at is None
-    assert ledger.lapse() == 0
+    assert validity.lapse() == 0
 
 
 def test_reserving_takes_the_unit_that_lapses_first(person, template):
@@ -263,11 +263,11 @@ def test_refusals_of_many_people_take_as_many_queries_as_of_one(template, django
 
 
 def test_units_lapse_in_batches_until_none_are_left(person, template, monkeypatch):
-    monkeypatch.setattr(ledger, "LAPSE_BATCH", 2)
+    monkeypatch.setattr(validity, "BATCH", 2)
     factories.grants(template, to=[person], units=3, age=timedelta(days=8))
     factories.grants(template, to=[person])
 
-    assert [ledger.lapse(), ledger.lapse(), ledger.lapse()] == [2, 1, 0]
+    assert [validity.lapse(), validity.lapse(), validity.lapse()] == [2, 1, 0]
     assert states(template) == {State.LAPSED: 3, State.AVAILABLE: 1}
 
 
@@ -276,7 +276,7 @@ def test_a_reserved_unit_does_not_lapse_under_its_message(person, template):
     ledger.reserve(template=template, subscriber_ids=[person.pk])
     Grant.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
-    assert ledger.lapse() == 0
+    assert validity.lapse() == 0
     assert states(template) == {State.RESERVED: 1}
 
 
@@ -299,7 +299,7 @@ def test_lapsing_passes_over_a_unit_somebody_else_holds_and_waits_for_nobody(tra
     def lapse():
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '5s'")
-        lapsed.append(ledger.lapse())
+        lapsed.append(validity.lapse())
         connection.close()
 
     with transaction.atomic():
@@ -310,7 +310,7 @@ def test_lapsing_passes_over_a_unit_somebody_else_holds_and_waits_for_nobody(tra
 
     assert lapsed == [1]
     assert list(Grant.objects.filter(state=State.AVAILABLE)) == [held]
-    assert ledger.lapse() == 1
+    assert validity.lapse() == 1
 
 
 # --- a validity that is changed --------------------------------------------------------------------------------------
@@ -318,7 +318,7 @@ def test_lapsing_passes_over_a_unit_somebody_else_holds_and_waits_for_nobody(tra
 
 def change_validity(template, days):
     MessageTemplate.objects.filter(pk=template.pk).update(validity_days=days)
-    while ledger.apply_validity():
+    while validity.apply():
         pass
 
 
@@ -327,22 +327,22 @@ def ends(template):
 
 
 def test_a_longer_validity_brings_back_what_our_policy_let_lapse(person, template, monkeypatch):
-    monkeypatch.setattr(ledger, "LAPSE_BATCH", 2)
+    monkeypatch.setattr(validity, "BATCH", 2)
     factories.grants(template, to=[person], units=3, age=timedelta(days=8))
     factories.grants(template, to=[person], units=2)
-    while ledger.lapse():
+    while validity.lapse():
         pass
 
     change_validity(template, 14)
 
     assert states(template) == {State.AVAILABLE: 5}
     assert ends(template) == [14] * 5
-    assert not ledger.revalued().exists()
+    assert not validity.changed().exists()
 
 
 def test_no_limit_brings_everything_back_for_good(person, template):
     factories.grants(template, to=[person], age=timedelta(days=400))
-    ledger.lapse()
+    validity.lapse()
 
     change_validity(template, None)
 
@@ -355,14 +355,14 @@ def test_a_shorter_validity_lets_units_lapse_earlier(person, template):
     change_validity(template, 3)
 
     assert ledger.in_stock(template=template).count() == 0
-    assert ledger.lapse() == 1
+    assert validity.lapse() == 1
 
 
 def test_what_is_revoked_or_void_does_not_come_back(template):
     revoked, turned_off, drifted = factories.subscribers(template.mini_program, count=3)
     factories.grants(template, to=[revoked, turned_off, drifted], age=timedelta(days=8))
     ledger.turn_off([TurnedOff(template.pk, revoked.pk, timezone.now())])
-    ledger.lapse()
+    validity.lapse()
     ledger.turn_off([TurnedOff(template.pk, turned_off.pk, timezone.now())])
     Drift.objects.create(template=template, subscriber=drifted, units=1, at=timezone.now())
 
@@ -378,3 +378,43 @@ def test_a_spent_unit_stays_as_it_is(person, template):
     change_validity(template, 30)
 
     assert (states(template), ends(template)) == ({State.SPENT: 1}, [7])
+
+
+def test_a_validity_changed_again_in_the_middle_is_reckoned_from_the_beginning(person, template, monkeypatch):
+    monkeypatch.setattr(validity, "BATCH", 2)
+    factories.grants(template, to=[person], units=5)
+    MessageTemplate.objects.update(validity_days=30)
+    validity.apply()
+
+    change_validity(template, 14)
+    once_more = ends(template)
+    MessageTemplate.objects.update(validity_days=30)
+    validity.apply()
+    change_validity(template, 14)
+
+    assert (once_more, ends(template)) == ([14] * 5, [14] * 5)
+    assert MessageTemplate.objects.get().validity_applied_upto == 0
+
+
+def test_what_only_a_phone_speaks_for_stays_lapsed(person, template):
+    long_ago = timezone.now() - timedelta(days=8)
+    ledger.record([an_answer(person, template, answered_at=long_ago)])
+    ledger.record([an_answer(person, template, answered_at=long_ago, source=Source.IMPORT, request_key="r2")])
+    validity.lapse()
+
+    change_validity(template, 30)
+
+    assert dict(Grant.objects.values_list("answer__source", "state")) == {
+        Source.CLIENT: State.LAPSED,
+        Source.IMPORT: State.AVAILABLE,
+    }
+
+
+def test_a_refusal_voids_a_unit_that_counted_as_spent_meanwhile(person, template):
+    factories.grants(template, to=[person], age=timedelta(minutes=20))
+    taken = ledger.reserve(template=template, subscriber_ids=[person.pk])
+    ledger.spend(taken.values())
+
+    ledger.revoke_refused(template=template, refusals=[Refusal(person.pk, taken[person.pk], timezone.now())])
+
+    assert states(template) == {State.REVOKED: 1}

@@ -258,5 +258,25 @@ def test_events_of_many_people_take_as_many_queries_as_of_one(template, django_a
         # The event of each finds its claim taken by a nearer one.
         with django_assert_num_queries(15):
             ledger.record(told(people, Source.CLIENT, 60))
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(6):
             ledger.record(told(people, Source.CALLBACK, 0))
+
+
+def test_a_phone_that_draws_an_event_from_claim_to_claim_gains_nothing(template):
+    person = factories.subscribers(template.mini_program, count=1)[0]
+    happened = timezone.now().replace(microsecond=0) - timedelta(minutes=5)
+
+    def tell(source, seconds, key):
+        at = happened - timedelta(seconds=seconds)
+        new = NewAnswer(
+            subscriber_id=person.pk, template=template, answer="accept", source=source, answered_at=at, request_key=key
+        )
+        ledger.record([new])
+
+    tell(Source.CLIENT, 110, "claim 110")
+    tell(Source.CALLBACK, 0, "event")
+    for seconds in range(100, 60, -1):
+        tell(Source.CLIENT, seconds, f"claim {seconds}")
+
+    limit = template.mini_program.client_unconfirmed_limit
+    assert Grant.objects.filter(state=Grant.State.AVAILABLE).count() == limit + 1

@@ -193,7 +193,7 @@ def test_turning_off_many_people_takes_as_many_queries_as_one(template, django_a
     everybody = [person.pk for person in factories.subscribers(template.mini_program, count=60)]
 
     for some in (everybody[:1], everybody):
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(9):
             ledger.turn_off([TurnedOff(template.pk, pk, NOW) for pk in some])
 
     assert Subscription.objects.filter(state=OFF).count() == 60
@@ -206,7 +206,7 @@ def test_each_person_and_template_has_a_moment_of_its_own(template, django_asser
         factories.grants(each, to=[early, late], age=timedelta(hours=1))
     before, after = timezone.now() - timedelta(hours=2), timezone.now()
 
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         revoked = ledger.turn_off([TurnedOff(template.pk, early.pk, before), TurnedOff(other.pk, late.pk, after)])
 
     held = Grant.objects.filter(state=Grant.State.AVAILABLE).values_list("template_id", "subscriber_id")

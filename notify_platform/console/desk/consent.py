@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -30,6 +29,7 @@ from notify_platform.console.desk.snippets import WithSnippets
 from notify_platform.core.errors import Refused
 from notify_platform.jobs.models import SendJob
 from subscriptions.audience import selection
+from subscriptions.grants.conditions import unexpired
 from subscriptions.models import Answer, Audience, AudienceMember, Grant, Scene, SceneTemplate, Subscription
 from templates_app.models import MessageTemplate, MiniProgram
 
@@ -58,8 +58,7 @@ GRANT_TONES = {
 
 def in_stock() -> QuerySet[Grant]:
     """Return the units of every template that could be used this moment."""
-    unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
-    return Grant.objects.filter(unexpired, state=Grant.State.AVAILABLE)
+    return Grant.objects.filter(unexpired(), state=Grant.State.AVAILABLE)
 
 
 @admin.register(Subscription)
