@@ -8,8 +8,19 @@ const { test } = require("node:test");
 const { aPhone, launch, real } = require("./world.js");
 
 const REPORT = "authorizations";
+// The world's other scene, with a template of its own.
+const OTHER = "booked";
 const [FIRST, SECOND] = real.planned;
 const ACCEPTED = { errMsg: "requestSubscribeMessage:ok", [FIRST]: "accept", [SECOND]: "accept" };
+
+/** Something in the way, until it is released. */
+function aHold() {
+  let release;
+  const hold = new Promise((resolve) => {
+    release = resolve;
+  });
+  return { hold, release };
+}
 
 async function ready() {
   const phone = aPhone();
@@ -147,10 +158,7 @@ test("a plan that was under way while the person answered is not used", async ()
 
 test("an answer that another client has sent meanwhile is not waited for", async () => {
   const { phone, notify } = await ready();
-  let release;
-  const hold = new Promise((resolve) => {
-    release = resolve;
-  });
+  const { hold, release } = aHold();
   phone.faults = [{ status: 200, data: { balances: [] }, hold }];
   const first = phone.tap(() => notify.ask(real.scene));
   while (!phone.sent("authorizations").length) await new Promise(setImmediate);
@@ -264,4 +272,75 @@ test("whatever WeChat throws is answered, not thrown, and the next tap can ask",
   wx.requestSubscribeMessage = right;
   const second = await phone.tap(() => notify.ask(real.scene));
   assert.equal(second.data.asked, true);
+});
+
+test("a plan stays until its successor is there, in every scene", async () => {
+  const { phone, notify } = await ready();
+  await notify.prefetch(OTHER);
+  phone.faults = [null, "offline", "offline"];
+  await notify.reportSettings();
+  await phone.quiet();
+  for (const scene of [real.scene, OTHER]) {
+    const { data } = await phone.tap(() => notify.ask(scene));
+    assert.deepEqual([data.asked, data.reported], [true, true]);
+  }
+});
+
+test("every scene that was prefetched is planned anew", async () => {
+  const { phone, notify } = await ready();
+  await notify.prefetch(OTHER);
+  await notify.setPreferences({ muted: real.planned });
+  await phone.quiet();
+  const { data } = await phone.tap(() => notify.ask(real.scene));
+  assert.equal(data.reason, "nothing_to_ask");
+  assert.equal((await phone.tap(() => notify.ask(OTHER))).data.asked, true);
+});
+
+test("an answer ends the plan of its own scene only", async () => {
+  const { phone, notify } = await ready();
+  await notify.prefetch(OTHER);
+  phone.faults = ["offline", "offline"];
+  await phone.tap(() => notify.ask(real.scene));
+  assert.equal((await phone.tap(() => notify.ask(real.scene))).data.reason, "no_plan");
+  assert.equal((await phone.tap(() => notify.ask(OTHER))).data.asked, true);
+});
+
+test("a plan that was under way is used when the later one does not come", async () => {
+  const phone = aPhone();
+  const notify = launch(phone);
+  await notify.login();
+  const { hold, release } = aHold();
+  phone.faults = [{ hold }, null, "offline"];
+  const first = notify.prefetch(real.scene);
+  await notify.reportSettings();
+  await new Promise(setImmediate);
+  release();
+  await first;
+  await phone.quiet();
+  assert.equal((await phone.tap(() => notify.ask(real.scene))).data.asked, true);
+});
+
+test("a plan that comes later than its successor is not used", async () => {
+  const { phone, notify, plan } = await ready();
+  const { hold, release } = aHold();
+  phone.faults = [{ status: 200, data: plan, hold }];
+  const late = notify.prefetch(real.scene);
+  await notify.setPreferences({ muted: real.planned });
+  await notify.prefetch(real.scene);
+  release();
+  await late;
+  assert.equal((await phone.tap(() => notify.ask(real.scene))).data.reason, "nothing_to_ask");
+});
+
+test("no more than five scenes are planned anew, the latest, and older plans are let go", async () => {
+  const { phone, notify } = await ready();
+  const names = Array.from({ length: 5 }, (_, at) => `scene-${at}`);
+  for (const name of names) await notify.prefetch(name);
+  const before = phone.log.length;
+  await notify.reportSettings();
+  await phone.quiet();
+  const fetched = phone.log.slice(before + 1).map((each) => each.path);
+  assert.deepEqual(fetched, names.reverse().map((name) => `prompts?scene=${name}`));
+  assert.equal((await phone.tap(() => notify.ask(real.scene))).data.reason, "no_plan");
+  await phone.quiet();
 });

@@ -233,3 +233,80 @@ test("two clients of one app on one phone lose nothing of each other", async () 
   await phone.quiet();
   assert.equal(await available(later), 2 * real.planned.length);
 });
+
+test("a write that fails loses no report that is stored", async () => {
+  const { phone, notify } = await ready();
+  phone.offline = true;
+  await tapped(phone, notify);
+  phone.offline = false;
+  const later = launch(phone);
+  phone.storageIsFull = true;
+  phone.faults = [null, "offline"];
+  await later.opened({ nk: real.card.nk });
+  await phone.quiet();
+  phone.storageIsFull = false;
+  await later.login();
+  await phone.quiet();
+  assert.equal(await available(later), real.planned.length);
+});
+
+test("a report that only memory holds outlasts other writes that succeed", async () => {
+  const { phone, notify } = await ready();
+  phone.storageIsFull = true;
+  phone.offline = true;
+  await tapped(phone, notify);
+  phone.storageIsFull = false;
+  phone.offline = false;
+  phone.faults = [null, "offline"];
+  await notify.opened({ nk: real.card.nk });
+  await phone.quiet();
+  phone.show();
+  await phone.quiet();
+  assert.equal(await available(notify), real.planned.length);
+});
+
+test("a report that the platform fails at keeps back no other, and is still sent again", async () => {
+  const { phone, notify } = await ready();
+  const error = { code: "server_error", message: "Something went wrong here.", fields: {} };
+  const failing = { status: 500, data: { error } };
+  phone.offline = true;
+  for (const goal of ["first", "second"]) await notify.convert(goal);
+  phone.offline = false;
+  const before = phone.sent("conversions").length;
+  const goals = () => phone.sent("conversions").slice(before).map((each) => each.goal);
+
+  phone.faults = [failing];
+  phone.show();
+  await phone.quiet();
+  phone.faults = [null, failing];
+  phone.show();
+  await phone.quiet();
+  assert.deepEqual(goals(), ["first", "second", "first"]);
+
+  phone.faults = [null, failing];
+  const { data } = await notify.convert("third");
+  await phone.quiet();
+  assert.equal(data.reported, true);
+  phone.show();
+  await phone.quiet();
+  assert.deepEqual(goals().slice(3), ["third", "first", "first"]);
+  phone.show();
+  await phone.quiet();
+  assert.equal(goals().length, 6);
+  assert.equal(new Set(phone.sent("conversions").map((each) => each.client_request_id)).size, 3);
+});
+
+test("a phone whose wx.request throws keeps the report and sends it later", async () => {
+  const { phone, notify } = await ready();
+  const right = wx.request;
+  wx.request = () => {
+    throw new TypeError("parameter error");
+  };
+  const { data } = await tapped(phone, notify);
+  assert.deepEqual([data.asked, data.reported], [true, false]);
+  phone.show();
+  wx.request = right;
+  phone.show();
+  await phone.quiet();
+  assert.equal(await available(notify), real.planned.length);
+});

@@ -137,3 +137,21 @@ test("a phone without network gets an error", async () => {
   const reply = await notify.subscriptions();
   assert.deepEqual([reply.ok, reply.error.code, reply.error.status], [false, "offline", 0]);
 });
+
+for (const [name, code] of [
+  ["login", "login_failed"],
+  ["request", "client_error"],
+]) {
+  test(`whatever wx.${name} throws while signing in is answered to everybody, and the next call signs in`, async () => {
+    const notify = launch(aPhone());
+    const right = wx[name];
+    wx[name] = () => {
+      throw new TypeError("parameter error");
+    };
+    for (const reply of await Promise.all([notify.login(), notify.subscriptions()])) {
+      assert.deepEqual([reply.ok, reply.error.code, reply.error.message], [false, code, "TypeError: parameter error"]);
+    }
+    wx[name] = right;
+    assert.equal((await notify.login()).ok, true);
+  });
+}

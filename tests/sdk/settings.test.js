@@ -159,3 +159,13 @@ test("a conversion that the platform refuses is told and not kept", async () => 
   await phone.quiet();
   assert.equal(phone.sent("conversions").length, 1);
 });
+
+test("whatever wx.getSetting throws after the settings were open is answered", async () => {
+  const phone = aPhone();
+  const notify = launch(phone);
+  wx.getSetting = () => {
+    throw new TypeError("parameter error");
+  };
+  const reply = await phone.tap(() => notify.openSettings());
+  assert.deepEqual([reply.ok, reply.error.code], [false, "settings_failed"]);
+});

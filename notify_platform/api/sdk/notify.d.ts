@@ -157,7 +157,10 @@ export interface Profile {
 export interface Notify {
   /** Sign in, unless that is done; every other method does it by itself. */
   login(done?: Done<Session>): Promise<Reply<Session>>;
-  /** Fetch what to ask in a scene, ahead of the tap: in a page's onShow. */
+  /**
+   * Fetch what to ask in a scene, ahead of the tap: in a page's onShow. The last five scenes are fetched anew by themselves
+   * after an answer, a change of preferences and a report of the settings.
+   */
   prefetch(scene: string, done?: Done<Plan>): Promise<Reply<Plan>>;
   /** Ask. Call it in the handler of a tap, before anything that waits. */
   ask(scene: string, done?: Done<Outcome>): Promise<Reply<Outcome>>;

@@ -6,11 +6,13 @@
 /** @typedef {import("./notify").Problem} Problem */
 /** @typedef {{ok: true, data: any} | {ok: false, error: Problem}} Reply */
 /** @typedef {(reply: Reply) => void} Done */
-/** @typedef {{id: string, path: string, body: any, at: number}} Report */
+/** @typedef {{id: string, path: string, body: any, at: number, late?: boolean}} Report */
 
 var TIMEOUT_MS = 15000;
 var MOST_REPORTS = 50;
 var MOST_KEYS = 50;
+// Each is a request whenever something has changed, and the server counts them.
+var MOST_SCENES = 5;
 // The server takes no older answer: by then WeChat's own event has told it.
 var OLDEST_REPORT_MS = 7 * 24 * 3600 * 1000;
 var LONGEST_WAIT_S = 3600;
@@ -40,6 +42,25 @@ function tell(waiting, reply) {
   });
 }
 
+/**
+ * Do what may throw at once instead of calling back: then that is the answer. Nobody is answered twice.
+ * @param {string} code of what was thrown @param {Done} done @param {(done: Done) => void} work
+ */
+function answered(code, done, work) {
+  var settled = false;
+  /** @param {Reply} reply */
+  function once(reply) {
+    if (settled) return;
+    settled = true;
+    done(reply);
+  }
+  try {
+    work(once);
+  } catch (error) {
+    once(no(code, String(error)));
+  }
+}
+
 /** @returns {string} an id that nobody else makes */
 function newId() {
   var parts = [Date.now(), Math.random() * 1e9, Math.random() * 1e9];
@@ -53,7 +74,7 @@ function newId() {
 // --- what outlives a reload -------------------------------------------------------------------------------------------
 
 /**
- * Storage is asked each time, so that two clients of one app see the same; where it is broken or full, memory stands in.
+ * Storage is asked each time, so that two clients of one app see the same; memory stands in for what it would not take.
  * @constructor
  * @param {string} prefix
  */
@@ -61,12 +82,13 @@ function Store(prefix) {
   this.prefix = prefix;
   /** @type {Record<string, any>} */
   this.memory = {};
-  this.broken = false;
+  /** @type {Record<string, boolean>} */
+  this.unsaved = {};
 }
 
 /** @param {string} name @returns {any} */
 Store.prototype.read = function (name) {
-  if (this.broken) return this.memory[name];
+  if (this.unsaved[name]) return this.memory[name];
   try {
     return wx.getStorageSync(this.prefix + name) || undefined;
   } catch (error) {
@@ -79,9 +101,9 @@ Store.prototype.write = function (name, value) {
   this.memory[name] = value;
   try {
     wx.setStorageSync(this.prefix + name, value);
-    this.broken = false;
+    this.unsaved[name] = false;
   } catch (error) {
-    this.broken = true;
+    this.unsaved[name] = true;
   }
 };
 
@@ -118,27 +140,26 @@ Server.prototype.login = function (done) {
 /** @param {Done} done */
 Server.prototype.begin = function (done) {
   var self = this;
-  if (this.options.getSession) return this.borrow(this.options.getSession, done);
-  wx.login({
-    timeout: TIMEOUT_MS,
-    success: function (got) {
-      self.send("POST", "sessions", { app_id: self.options.appId, code: got.code }, "", done);
-    },
-    fail: function (failure) {
-      done(no("login_failed", failure.errMsg));
-    },
+  var getSession = this.options.getSession;
+  answered("login_failed", done, function (once) {
+    if (getSession) return self.borrow(getSession, once);
+    wx.login({
+      timeout: TIMEOUT_MS,
+      success: function (got) {
+        self.send("POST", "sessions", { app_id: self.options.appId, code: got.code }, "", once);
+      },
+      fail: function (failure) {
+        once(no("login_failed", failure.errMsg));
+      },
+    });
   });
 };
 
 /** A session from the shop's own server. @param {Function} getSession @param {Done} done */
 Server.prototype.borrow = function (getSession, done) {
-  try {
-    getSession(function (/** @type {any} */ session) {
-      done(session && session.token ? yes(session) : no("login_failed", "getSession brought no session"));
-    });
-  } catch (error) {
-    done(no("login_failed", String(error)));
-  }
+  getSession(function (/** @type {any} */ session) {
+    done(session && session.token ? yes(session) : no("login_failed", "getSession brought no session"));
+  });
 };
 
 /**
@@ -179,19 +200,21 @@ Server.prototype.send = function (method, path, body, token, done) {
   if (token) header.Authorization = "Bearer " + token;
   // wx.request knows no PATCH.
   if (method === "PATCH") header["X-HTTP-Method-Override"] = "PATCH";
-  wx.request({
-    url: options.baseUrl.replace(/\/+$/, "") + "/api/v1/" + path,
-    method: method === "PATCH" ? "POST" : /** @type {"GET" | "POST" | "PUT"} */ (method),
-    data: body,
-    header: header,
-    timeout: TIMEOUT_MS,
-    success: function (got) {
-      done(replyOf(got));
-    },
-    fail: function (failure) {
-      var errMsg = (failure && failure.errMsg) || "";
-      done(no(/timeout|timed out/i.test(errMsg) ? "timeout" : "offline", errMsg));
-    },
+  answered("client_error", done, function (once) {
+    wx.request({
+      url: options.baseUrl.replace(/\/+$/, "") + "/api/v1/" + path,
+      method: method === "PATCH" ? "POST" : /** @type {"GET" | "POST" | "PUT"} */ (method),
+      data: body,
+      header: header,
+      timeout: TIMEOUT_MS,
+      success: function (got) {
+        once(replyOf(got));
+      },
+      fail: function (failure) {
+        var errMsg = (failure && failure.errMsg) || "";
+        once(no(/timeout|timed out/i.test(errMsg) ? "timeout" : "offline", errMsg));
+      },
+    });
   });
 };
 
@@ -256,7 +279,7 @@ Outbox.prototype.put = function (path, body, done) {
   this.flush();
 };
 
-/** Send what is there, oldest first, until something goes wrong. */
+/** Send what is there, oldest first, until something goes wrong; what the server failed at comes after all others. */
 Outbox.prototype.flush = function () {
   // Whoever is sending takes what came meanwhile.
   if (this.busy) return;
@@ -268,7 +291,8 @@ Outbox.prototype.flush = function () {
 
 Outbox.prototype.next = function () {
   var self = this;
-  var report = this.reports()[0];
+  var reports = this.reports();
+  var report = reports.filter(isInTime)[0] || reports[0];
   if (!report) {
     this.busy = false;
     // Whoever waits still: another client on this phone has the report in hand.
@@ -281,20 +305,39 @@ Outbox.prototype.next = function () {
   if (report.path === "authorizations") body.answered_ago_ms = ago;
   this.server.call("POST", report.path, body, function (reply, refused) {
     if (reply.ok || refused) return self.settle(report, reply);
+    if (reply.error.code === "server_error") self.postpone(report);
     self.busy = false;
     self.notBefore = reply.error.retryAfter ? Date.now() + reply.error.retryAfter * 1000 : 0;
     self.giveUp(reply);
   });
 };
 
+/** @param {Report} report @returns {boolean} */
+function isInTime(report) {
+  return !report.late;
+}
+
+/** @param {Report} report @returns {Report[]} */
+Outbox.prototype.besides = function (report) {
+  return this.reports().filter(function (each) {
+    return each.id !== report.id;
+  });
+};
+
+/** The fault may be this report's own: it must not keep back the others. @param {Report} report */
+Outbox.prototype.postpone = function (report) {
+  var others = this.besides(report);
+  // Another client on this phone may have settled it meanwhile.
+  if (others.length === this.reports().length) return;
+  report.late = true;
+  this.store.write("reports", others.concat([report]));
+};
+
 /** @param {Report} report @param {Reply} reply */
 Outbox.prototype.settle = function (report, reply) {
   var done = this.waiting[report.id];
   delete this.waiting[report.id];
-  var others = this.reports().filter(function (each) {
-    return each.id !== report.id;
-  });
-  this.store.write("reports", others);
+  this.store.write("reports", this.besides(report));
   if (done) done(reply, false);
   this.next();
 };
@@ -311,7 +354,8 @@ Outbox.prototype.giveUp = function (reply) {
 // --- asking -----------------------------------------------------------------------------------------------------------
 
 /**
- * The plans are fetched ahead, because between the tap and WeChat's popup there is no time to ask a server.
+ * The plans are fetched ahead, because between the tap and WeChat's popup there is no time to ask a server. A plan stays
+ * until a later one is there, or its popup was answered.
  * @constructor
  * @param {Server} server
  * @param {Outbox} outbox
@@ -323,32 +367,60 @@ function Asking(server, outbox) {
   this.plans = {};
   /** @type {Record<string, Done[]>} */
   this.fetching = {};
-  this.scene = "";
+  /** @type {string[]} where the person has been, the latest first */
+  this.scenes = [];
+  this.fetches = 0;
+  /** @type {Record<string, number>} the last fetch of a scene that told something, or that must not any more */
+  this.told = {};
   /** @type {Done[] | null} */
   this.popup = null;
 }
 
 /** @param {Done} done @param {string} scene */
 Asking.prototype.prefetch = function (done, scene) {
+  this.remember(scene);
+  this.plan(done, scene);
+};
+
+/** @param {string} scene */
+Asking.prototype.remember = function (scene) {
+  var others = this.scenes.filter(function (each) {
+    return each !== scene;
+  });
+  this.scenes = [scene].concat(others).slice(0, MOST_SCENES);
+  others.slice(MOST_SCENES - 1).forEach(this.drop, this);
+};
+
+/** Forget a scene's plan, and the one that is on its way. @param {string} scene */
+Asking.prototype.drop = function (scene) {
+  delete this.plans[scene];
+  delete this.fetching[scene];
+  this.told[scene] = this.fetches;
+};
+
+/** @param {Done} done @param {string} scene */
+Asking.prototype.plan = function (done, scene) {
   var self = this;
-  this.scene = scene;
   if (this.fetching[scene]) return void this.fetching[scene].push(done);
   var waiting = (this.fetching[scene] = [done]);
+  var number = (this.fetches += 1);
   this.server.call("GET", "prompts?scene=" + encodeURIComponent(scene), undefined, function (reply) {
-    // An answer given meanwhile has made this plan an old one.
-    if (self.fetching[scene] === waiting) {
-      delete self.fetching[scene];
-      if (reply.ok) self.plans[scene] = reply.data;
+    if (self.fetching[scene] === waiting) delete self.fetching[scene];
+    if (reply.ok && number > (self.told[scene] || 0)) {
+      self.told[scene] = number;
+      self.plans[scene] = reply.data;
     }
     tell(waiting, reply);
   });
 };
 
-/** What was planned does not hold any more: plan anew for where the person is. */
+/** The world has changed: plan anew wherever the person may ask, beginning where they are. */
 Asking.prototype.replan = function () {
-  this.plans = {};
+  var self = this;
   this.fetching = {};
-  if (this.scene) this.prefetch(function () {}, this.scene);
+  this.scenes.forEach(function (scene) {
+    self.plan(function () {}, scene);
+  });
 };
 
 /** @param {Done} done @param {string} scene */
@@ -402,8 +474,7 @@ Asking.prototype.report = function (seen, body) {
   var waiting = this.popup || [];
   // The next tap may come before the server has answered.
   this.popup = null;
-  this.plans = {};
-  this.fetching = {};
+  this.drop(seen.scene);
   if (body.results) {
     seen.asked = true;
     seen.results = body.results;
@@ -494,18 +565,20 @@ Visits.prototype.note = function (nk) {
 
 /** @param {Server} server @param {Asking} asking @param {Done} done */
 function reportSettings(server, asking, done) {
-  wx.getSetting({
-    withSubscriptions: true,
-    success: function (got) {
-      if (!got.subscriptionsSetting) return done(no("not_available", "wx.getSetting tells no subscriptions here"));
-      server.call("PUT", "wechat-settings", got.subscriptionsSetting, function (reply) {
-        if (reply.ok) asking.replan();
-        done(reply);
-      });
-    },
-    fail: function (failure) {
-      done(no("settings_failed", failure.errMsg));
-    },
+  answered("settings_failed", done, function (once) {
+    wx.getSetting({
+      withSubscriptions: true,
+      success: function (got) {
+        if (!got.subscriptionsSetting) return once(no("not_available", "wx.getSetting tells no subscriptions here"));
+        server.call("PUT", "wechat-settings", got.subscriptionsSetting, function (reply) {
+          if (reply.ok) asking.replan();
+          once(reply);
+        });
+      },
+      fail: function (failure) {
+        once(no("settings_failed", failure.errMsg));
+      },
+    });
   });
 }
 
@@ -547,20 +620,15 @@ function method(outbox, work) {
     var callback = typeof given[given.length - 1] === "function" ? given.pop() : null;
     /** @param {Done} resolve */
     function run(resolve) {
-      var settled = false;
       /** @param {Reply} reply */
       function done(reply) {
-        if (settled) return;
-        settled = true;
         if (callback) callBack(callback, reply);
         resolve(reply);
       }
-      try {
-        work.apply(null, /** @type {any} */ ([done]).concat(given));
+      answered("client_error", done, function (once) {
+        work.apply(null, /** @type {any} */ ([once]).concat(given));
         outbox.flush();
-      } catch (error) {
-        done(no("client_error", String(error)));
-      }
+      });
     }
     if (typeof Promise === "function") return new Promise(run);
     run(function () {});
