@@ -131,7 +131,10 @@ class MiniProgram(models.Model):
         _("phones that make a ban"),
         default=1,
         validators=[MinValueValidator(1)],
-        help_text=_("So many different people's phones must report WeChat's ban before we believe it for everybody."),
+        help_text=_(
+            "So many different people's phones must report WeChat's ban before we believe it for everybody. "
+            "1 stops at once, also for a forged report; a refused message always counts."
+        ),
     )
     # WeChat has taken the right to ask and to send from the whole mini-program; ``jobs.bans`` is the only writer.
     banned_at = models.DateTimeField(_("banned by WeChat"), null=True, blank=True, editable=False)

@@ -13,7 +13,7 @@ from notify_platform.delivery import claims, fanout
 from notify_platform.delivery.models import Delivery, Skip
 from notify_platform.insights import books, funnels
 from notify_platform.jobs.models import SendJob
-from subscriptions.models import Grant
+from subscriptions.models import Grant, Subscription
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -78,6 +78,12 @@ def test_a_consent_used_after_its_end_is_found(job):
     assert breaches() == {"6 consent is used in time": 1}
 
 
+def test_a_void_consent_in_stock_is_found(job):
+    Subscription.objects.update(turned_off_at=timezone.now())
+
+    assert breaches() == {"6 a void consent is not in stock": 3}
+
+
 def test_a_job_that_ended_too_early_is_found(job):
     SendJob.objects.update(state=SendJob.State.FINISHED)
 
@@ -95,7 +101,7 @@ def test_the_doctor_says_so_with_its_exit_status(job, capsys):
     assert "✓" in capsys.readouterr().out
 
     SendJob.objects.update(audience_size=4)
-    with pytest.raises(CommandError, match="1 of 10"):
+    with pytest.raises(CommandError, match="1 of 11"):
         call_command("doctor")
     with pytest.raises(CommandError):
         call_command("doctor", json=True)
