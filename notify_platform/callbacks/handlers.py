@@ -130,15 +130,17 @@ def _handle_popups(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) ->
 
 
 def _handle_changes(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -> Effects:
-    """Turn off what people turned off in WeChat's settings; only turning off is pushed."""
+    """Turn off what people turned off in WeChat's settings; only turning off is pushed.
+
+    Also of people we never met: the older popup they agreed in may only be told later, and is void then.
+    """
     lines, effects = _lines_of_our_templates(mini_program, batch)
     rejects = [line for line in lines if line.status == REJECT]
-    subscribers = people.known(mini_program, openids={line.heard.openid for line in rejects})
+    subscribers = people.enrol(mini_program, openids=sorted({line.heard.openid for line in rejects}))
     ledger.turn_off(
         [
             TurnedOff(line.template.pk, subscribers[line.heard.openid], line.heard.at + REST_OF_SECOND)
             for line in rejects
-            if line.heard.openid in subscribers
         ]
     )
     return effects

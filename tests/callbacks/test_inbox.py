@@ -186,8 +186,24 @@ def test_turning_a_template_off_in_wechat_voids_its_consents(template):
     assert Subscription.objects.get().state == Subscription.State.OFF
 
 
-def test_a_change_event_about_a_stranger_is_handled_and_changes_nothing(template):
-    event = a_popup(factories.an_openid(), (template.wechat_id, "reject"), event="subscribe_msg_change_event")
+def test_what_a_stranger_turned_off_is_remembered_and_voids_the_older_popup_told_later(template):
+    openid, now = factories.an_openid(), int(timezone.now().timestamp())
+    off = a_popup(openid, (template.wechat_id, "reject"), event="subscribe_msg_change_event")
+    inbox.store(template.mini_program, document=off | {"CreateTime": now - 60})
+    inbox.handle_due()
+
+    inbox.store(
+        template.mini_program, document=a_popup(openid, (template.wechat_id, "accept")) | {"CreateTime": now - 90}
+    )
+    inbox.handle_due()
+
+    assert states() == [State.HANDLED, State.HANDLED]
+    assert (Answer.objects.get().subscriber.openid, Grant.objects.count()) == (openid, 0)
+    assert Subscription.objects.get().state == Subscription.State.OFF
+
+
+def test_a_change_event_that_turns_nothing_off_makes_no_person(template):
+    event = a_popup(factories.an_openid(), (template.wechat_id, "accept"), event="subscribe_msg_change_event")
     inbox.store(template.mini_program, document=event)
 
     inbox.handle_due()
