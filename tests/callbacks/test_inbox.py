@@ -8,7 +8,8 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from notify_platform.callbacks import inbox, pushes
+from notify_platform.callbacks import inbox, pushes, tasks
+from notify_platform.callbacks.handlers import CHANGE, POPUP
 from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.delivery import claims, fanout, settlement
 from notify_platform.delivery.models import Delivery
@@ -299,6 +300,29 @@ def test_a_push_that_cannot_be_handled_fails_alone_and_names_only_the_kind_of_it
     assert sorted(Grant.objects.values_list("subscriber__openid", flat=True)) == [people[0], people[2]]
     assert people[1] not in caplog.text
     assert inbox.handle_due() == 0
+
+
+def test_one_transaction_takes_pushes_of_one_mini_program_and_one_kind(template):
+    elsewhere = factories.a_template(factories.a_mini_program())
+    for one, event in ((template, POPUP), (elsewhere, POPUP), (template, CHANGE), (template, POPUP)):
+        document = a_popup(factories.an_openid(), (one.wechat_id, "reject"), event=event)
+        inbox.store(one.mini_program, document=document)
+    due_now()
+
+    assert (inbox.handle_due(), states()) == (2, [State.HANDLED, State.PENDING, State.PENDING, State.HANDLED])
+    assert [inbox.handle_due() for _ in range(3)] == [1, 1, 0]
+    assert states() == [State.HANDLED] * 4
+
+
+def test_the_doorbell_handles_every_kind_that_is_due(template):
+    for event in (POPUP, CHANGE):
+        inbox.store(
+            template.mini_program, document=a_popup(factories.an_openid(), ("T-unknown", "reject"), event=event)
+        )
+
+    tasks.handle()
+
+    assert states() == [State.UNMATCHED] * 2
 
 
 def test_content_the_database_refuses_fails_alone(template):

@@ -104,7 +104,7 @@ class Stage:
         }
         inbox.store(self.mini_program, document=self.documents.setdefault(key, document))
         CallbackEvent.objects.filter(state=CallbackEvent.State.PENDING).update(due_at=long_ago())
-        _perhaps_cut(inbox.handle_due, cut=cut)
+        _perhaps_cut(_handle_all, cut=cut)
 
     def bring(self, who: int, template: int, *, units: int, second: float) -> None:
         rows = [self.people[who].openid, self.templates[template].wechat_id, str(units), self.at(second).isoformat()]
@@ -224,6 +224,11 @@ class Stage:
 def long_ago() -> datetime:
     """Due by every clock: the database's may count milliseconds only."""
     return timezone.now() - timedelta(minutes=1)
+
+
+def _handle_all() -> None:
+    while inbox.handle_due():
+        pass
 
 
 def _perhaps_cut(work: Any, *, cut: bool) -> None:
