@@ -6,6 +6,7 @@ otherwise (its own popup event says that somebody could agree) or when an operat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -140,12 +141,22 @@ def settle(alert: Alert, *, by: AbstractBaseUser | None) -> bool:
         return settled
 
 
-def lift_what_is_shown(mini_program: MiniProgram, *, agreed: set[MessageTemplate]) -> None:
-    """WeChat's own event says that people could agree to these templates: no ban on them is true any more."""
+def lift_what_is_shown(mini_program: MiniProgram, *, agreed: Mapping[MessageTemplate, datetime]) -> None:
+    """WeChat's own event says that people could agree to these templates then: a ban of before is true no more.
+
+    A ban heard of since stays: the event may come late.
+    """
     if not agreed:
         return
-    if mini_program.banned_at is not None:
-        lift_app(mini_program, by=None)
-    for template in agreed:
-        if template.state == MessageTemplate.State.BANNED:
+    # Templates first and in one order, as ``heed`` bans them: two at once must not wait for each other.
+    for template, shown_at in sorted(agreed.items(), key=lambda one: one[0].pk):
+        banned = template.state == MessageTemplate.State.BANNED
+        if banned and not alerts.heard_since(
+            mini_program, kind=Alert.Kind.TEMPLATE_BANNED, subject=template.wechat_id, at=shown_at
+        ):
             lift_template(template, by=None)
+    shown_at = max(agreed.values())
+    if mini_program.banned_at is None or mini_program.banned_at >= shown_at:
+        return
+    if not alerts.heard_since(mini_program, kind=Alert.Kind.APP_BANNED, at=shown_at):
+        lift_app(mini_program, by=None)

@@ -13,6 +13,7 @@ from notify_platform.callbacks.handlers import CHANGE, POPUP
 from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.delivery import claims, fanout, settlement
 from notify_platform.delivery.models import Delivery
+from notify_platform.jobs import bans
 from notify_platform.wechat.gateway import SendResult
 from notify_platform.wechat.outcomes import outcome_of_code
 from subscriptions.models import Answer, Grant, Subscriber, Subscription
@@ -172,6 +173,20 @@ def test_each_line_of_a_popup_counts(template):
     assert CallbackEvent.objects.get().error == CallbackEvent.Trouble.NO_TEMPLATE
     assert list(Grant.objects.values_list("template_id", flat=True)) == [template.pk]
     assert sorted(Answer.objects.values_list("answer", flat=True)) == ["accept", "reject"]
+
+
+@pytest.mark.parametrize(("minutes", "state"), [(-5, "banned"), (5, "live")])
+def test_a_popup_lifts_the_ban_of_before_and_not_the_one_of_after(template, minutes, state):
+    bans.ban_template(template, detail="WeChat said so.")
+    shown_at = timezone.now() + timedelta(minutes=minutes)
+    for at, word in ((shown_at, "accept"), (shown_at - timedelta(hours=1), "accept"), (timezone.now(), "reject")):
+        document = a_popup(factories.an_openid(), (template.wechat_id, word))
+        inbox.store(template.mini_program, document=document | {"CreateTime": int(at.timestamp())})
+
+    inbox.handle_due()
+
+    template.refresh_from_db()
+    assert (template.state, Grant.objects.count()) == (state, 2)
 
 
 def test_turning_a_template_off_in_wechat_voids_its_consents(template):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone, translation
 
@@ -151,6 +153,49 @@ def test_settling_an_old_alert_lifts_no_newer_ban(template):
 
     assert not bans.settle(old, by=factories.a_user())
     assert state_of(template) == BANNED
+
+
+@pytest.mark.parametrize(("shown", "is_lifted"), [(-1, False), (1, True)])
+def test_only_a_popup_shown_after_a_ban_lifts_it(mini_program, template, shown, is_lifted):
+    bans.ban_template(template, detail="WeChat said so.")
+    bans.ban_app(mini_program, detail="WeChat said so.")
+    mini_program.refresh_from_db()
+    template.refresh_from_db()
+
+    bans.lift_what_is_shown(mini_program, agreed={template: timezone.now() + timedelta(minutes=shown)})
+
+    mini_program.refresh_from_db()
+    assert (mini_program.banned_at is None, state_of(template) == LIVE, alerts() == []) == (is_lifted,) * 3
+
+
+def test_a_popup_shown_before_a_ban_was_last_heard_of_does_not_lift_it(mini_program, template):
+    bans.ban_template(template, detail="WeChat said so.")
+    bans.ban_app(mini_program, detail="WeChat said so.")
+    hour, now = timedelta(hours=1), timezone.now()
+    MiniProgram.objects.update(banned_at=now - 2 * hour)
+    Alert.objects.update(first_at=now - 2 * hour, last_at=now)
+    mini_program.refresh_from_db()
+    template.refresh_from_db()
+
+    bans.lift_what_is_shown(mini_program, agreed={template: now - hour})
+
+    mini_program.refresh_from_db()
+    assert (mini_program.banned_at, state_of(template), len(alerts())) == (now - 2 * hour, BANNED, 2)
+
+
+def test_of_several_templates_shown_each_is_judged_by_its_own_moment_and_the_app_by_the_last(mini_program, template):
+    other = factories.a_template(mini_program)
+    for one in (template, other):
+        bans.ban_template(one, detail="WeChat said so.")
+        one.refresh_from_db()
+    bans.ban_app(mini_program, detail="WeChat said so.")
+    mini_program.refresh_from_db()
+    minute, now = timedelta(minutes=1), timezone.now()
+
+    bans.lift_what_is_shown(mini_program, agreed={template: now - minute, other: now + minute})
+
+    mini_program.refresh_from_db()
+    assert (state_of(template), state_of(other), mini_program.banned_at) == (BANNED, LIVE, None)
 
 
 def test_what_was_said_before_a_ban_was_lifted_bans_nothing_again(mini_program, template):

@@ -53,7 +53,11 @@ class Template:
 
     is_counted: bool
     validity_days: int | None = 7
-    is_banned: bool = False
+    banned_at: datetime | None = None
+
+    @property
+    def is_banned(self) -> bool:
+        return self.banned_at is not None
 
 
 @dataclass
