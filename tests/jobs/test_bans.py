@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
 from notify_platform.alerts.models import Alert
 from notify_platform.jobs import bans
 from notify_platform.jobs.models import SendJob
 from subscriptions.grants import wishes
-from subscriptions.models import Grant, Scene, Subscriber
+from subscriptions.models import Grant, Scene, Subscriber, Subscription
 from subscriptions.prompts.reporting import Reported, report
 from templates_app.models import MessageTemplate, MiniProgram
 from tests import factories
@@ -196,6 +198,51 @@ def test_of_several_templates_shown_each_is_judged_by_its_own_moment_and_the_app
 
     mini_program.refresh_from_db()
     assert (state_of(template), state_of(other), mini_program.banned_at) == (BANNED, LIVE, None)
+
+
+@pytest.mark.parametrize(("shown", "state"), [(-1, "banned"), (1, "on")])
+def test_a_popup_shown_to_anybody_lifts_the_ban_only_one_phone_spoke_of_before(mini_program, template, shown, state):
+    MiniProgram.objects.update(ban_witnesses=2)
+    person = Subscriber.objects.get(pk=factories.subscribers(mini_program, count=1)[0].pk)
+    factories.grants(template, to=[person], age=timedelta(hours=1))
+    a_report(person, results={template: "ban"})
+    template.refresh_from_db()
+
+    bans.lift_what_is_shown(mini_program, agreed={template: timezone.now() + timedelta(minutes=shown)})
+
+    assert (state_of(template), state_of(Subscription.objects.get())) == (LIVE, state)
+
+
+def test_a_person_of_whom_nothing_but_the_ban_is_known_can_be_asked_again(mini_program, template):
+    MiniProgram.objects.update(ban_witnesses=2)
+    person = Subscriber.objects.get(pk=factories.subscribers(mini_program, count=1)[0].pk)
+    a_report(person, results={template: "ban"})
+
+    bans.lift_what_is_shown(mini_program, agreed={template: timezone.now() + timedelta(minutes=1)})
+
+    relation = Subscription.objects.get()
+    assert (relation.state, relation.standing) == (Subscription.State.OFF, "none")
+
+
+def test_lifting_what_is_shown_takes_as_many_statements_for_many_banned_people_as_for_one(mini_program, template):
+    MiniProgram.objects.update(ban_witnesses=9)
+    taken = []
+    for count in (1, 5):
+        for person in factories.subscribers(MiniProgram.objects.get(pk=mini_program.pk), count=count):
+            a_report(person, results={template: "ban"})
+        with CaptureQueriesContext(connection) as captured:
+            bans.lift_what_is_shown(mini_program, agreed={template: timezone.now() + timedelta(minutes=1)})
+        taken.append(len(captured))
+
+    assert taken == [taken[0]] * 2
+    assert set(Subscription.objects.values_list("state", flat=True)) == {Subscription.State.OFF}
+
+
+def test_a_popup_of_a_template_nobody_is_banned_from_takes_one_statement(
+    mini_program, template, django_assert_num_queries
+):
+    with django_assert_num_queries(1):
+        bans.lift_what_is_shown(mini_program, agreed={template: timezone.now()})
 
 
 def test_what_was_said_before_a_ban_was_lifted_bans_nothing_again(mini_program, template):

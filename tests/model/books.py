@@ -88,8 +88,8 @@ class Relation:
     def is_void(self, moment: datetime) -> bool:
         return any(word == "off" and at >= moment for at, word in self.said)
 
-    def lift_ban(self) -> None:
-        if self.state == "banned":
+    def lift_ban(self, *, before: datetime) -> None:
+        if self.state == "banned" and all(one.at < before for one in self.reports if one.word == "ban"):
             self.said = [one for one in self.said if one[1] != "ban"]
             if not self.said:
                 self.said = [(datetime.min.replace(tzinfo=self.reports[0].at.tzinfo), "off")]

@@ -169,13 +169,13 @@ class Post:
             job.stands = job.stands or job.template == template
 
     def lift_ban(self, template: int, *, shown_at: datetime) -> None:
-        """Somebody could agree then: a ban of before is over."""
+        """Somebody could agree then: a ban of before is over, for all and for each."""
         banned_at = self.templates[template].banned_at
         if banned_at is not None and banned_at < shown_at:
             self.templates[template].banned_at = None
-            for (_who, of), relation in self.relations.items():
-                if of == template:
-                    relation.lift_ban()
+        for (_who, of), relation in self.relations.items():
+            if of == template:
+                relation.lift_ban(before=shown_at)
 
     def close_unknown(self) -> None:
         """Nobody spoke for them: they count as sent."""
