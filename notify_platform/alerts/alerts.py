@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -34,6 +35,12 @@ def raise_alert(mini_program: MiniProgram, *, kind: Alert.Kind, detail: str, sub
         # Somebody may have raised the same one this moment.
         Alert.objects.bulk_create([fresh], ignore_conflicts=True)
         return True
+
+
+def heard_since(mini_program: MiniProgram, *, kind: Alert.Kind, at: datetime, subject: str = "") -> bool:
+    """Whether somebody told of a trouble then or later, and nobody has settled it."""
+    told = Alert.objects.filter(mini_program=mini_program, kind=kind, subject=subject[:_SUBJECT_LENGTH])
+    return told.filter(settled_at__isnull=True, last_at__gte=at).exists()
 
 
 def settle(alert: Alert, *, by: AbstractBaseUser | None) -> bool:

@@ -5,7 +5,7 @@ Any number of pushes takes the same number of statements.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -125,20 +125,28 @@ def _handle_popups(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) ->
             for line in lines
         ]
     )
-    bans.lift_what_is_shown(mini_program, agreed={line.template for line in lines if agrees(line.status)})
+    bans.lift_what_is_shown(mini_program, agreed=_last_agreed(lines))
     return effects
 
 
+def _last_agreed(lines: Iterable[_Line]) -> dict[MessageTemplate, datetime]:
+    """Return when somebody last agreed to each template."""
+    agreeing = [line for line in lines if agrees(line.status)]
+    return {line.template: line.heard.at for line in sorted(agreeing, key=lambda line: line.heard.at)}
+
+
 def _handle_changes(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -> Effects:
-    """Turn off what people turned off in WeChat's settings; only turning off is pushed."""
+    """Turn off what people turned off in WeChat's settings; only turning off is pushed.
+
+    Also of people we never met: the older popup they agreed in may only be told later, and is void then.
+    """
     lines, effects = _lines_of_our_templates(mini_program, batch)
     rejects = [line for line in lines if line.status == REJECT]
-    subscribers = people.known(mini_program, openids={line.heard.openid for line in rejects})
+    subscribers = people.enrol(mini_program, openids=sorted({line.heard.openid for line in rejects}))
     ledger.turn_off(
         [
             TurnedOff(line.template.pk, subscribers[line.heard.openid], line.heard.at + REST_OF_SECOND)
             for line in rejects
-            if line.heard.openid in subscribers
         ]
     )
     return effects

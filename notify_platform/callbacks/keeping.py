@@ -19,7 +19,7 @@ _NAMES = ("FromUserName", "OpenID")
 
 
 def forget(mini_program: MiniProgram, *, openids: Collection[str]) -> int:
-    """Empty the pushes that name one of these people; returns how many. What waited to be handled is left alone.
+    """Empty the pushes that name one of these people; returns how many. What waited to be handled is given up.
 
     A push handled afterwards would make the person anew.
     """

@@ -11,10 +11,10 @@ SLICE_SECONDS = 5.0
 
 
 def handle() -> None:
-    """Handle the pushes that are due; ring again when there were more than one slice could take."""
+    """Handle the pushes that are due; ring again when there are more than one slice could take."""
     queue.answer("callbacks")
     ends_at = time.monotonic() + SLICE_SECONDS
-    while inbox.handle_due() == inbox.BATCH:
+    while inbox.handle_due():
         if time.monotonic() > ends_at:
             queue.ring("callbacks")
             return

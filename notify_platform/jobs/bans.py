@@ -6,6 +6,7 @@ otherwise (its own popup event says that somebody could agree) or when an operat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -109,9 +110,16 @@ def lift_template(template: MessageTemplate, *, by: AbstractBaseUser | None) -> 
     Paused jobs stay paused: a person resumes them.
     """
     with transaction.atomic():
-        if not catalog.mark_allowed(template):
+        if not _allow(template, by=by):
             return False
         ledger.lift_ban(template)
+        return True
+
+
+def _allow(template: MessageTemplate, *, by: AbstractBaseUser | None) -> bool:
+    with transaction.atomic():
+        if not catalog.mark_allowed(template):
+            return False
         alerts.settle_all(template.mini_program, kind=Alert.Kind.TEMPLATE_BANNED, subject=template.wechat_id)
         audit(by, action="lift_ban", subject=f"messagetemplate {template.pk}")
         return True
@@ -140,12 +148,27 @@ def settle(alert: Alert, *, by: AbstractBaseUser | None) -> bool:
         return settled
 
 
-def lift_what_is_shown(mini_program: MiniProgram, *, agreed: set[MessageTemplate]) -> None:
-    """WeChat's own event says that people could agree to these templates: no ban on them is true any more."""
+def lift_what_is_shown(mini_program: MiniProgram, *, agreed: Mapping[MessageTemplate, datetime]) -> None:
+    """WeChat's own event says that people could agree to these templates then: a ban of before is true no more.
+
+    A ban heard of since stays: the event may come late. What single people's phones said goes as well, where they were
+    too few to have the template banned.
+    """
     if not agreed:
         return
-    if mini_program.banned_at is not None:
+    doubted = Subscription.objects.filter(template__in=agreed, state=Subscription.State.BANNED)
+    of_people = set(doubted.values_list("template_id", flat=True).distinct())
+    # Templates first and in one order, as ``heed`` bans them: two at once must not wait for each other.
+    for template, shown_at in sorted(agreed.items(), key=lambda one: one[0].pk):
+        banned = template.state == MessageTemplate.State.BANNED
+        if banned and not alerts.heard_since(
+            mini_program, kind=Alert.Kind.TEMPLATE_BANNED, subject=template.wechat_id, at=shown_at
+        ):
+            _allow(template, by=None)
+        if template.pk in of_people:
+            ledger.lift_ban(template, before=shown_at)
+    shown_at = max(agreed.values())
+    if mini_program.banned_at is None or mini_program.banned_at >= shown_at:
+        return
+    if not alerts.heard_since(mini_program, kind=Alert.Kind.APP_BANNED, at=shown_at):
         lift_app(mini_program, by=None)
-    for template in agreed:
-        if template.state == MessageTemplate.State.BANNED:
-            lift_template(template, by=None)

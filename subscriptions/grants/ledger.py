@@ -12,14 +12,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from notify_platform.core.bulk import update_from_values
 from subscriptions.grants import answers, pairing
 from subscriptions.grants.conditions import drifted_since, turned_off_since, unexpired
-from subscriptions.grants.models import Drift, Grant, Source, Subscription
+from subscriptions.grants.models import Answer, Drift, Grant, Source, Subscription
 from subscriptions.grants.pairing import BAN, REJECT, NewAnswer
 from subscriptions.grants.validity import revive
 from subscriptions.grants.worth import Moved, NewUnits, end_of, of_imports, of_popups
@@ -182,13 +182,23 @@ def _ban(told: Iterable[NewAnswer]) -> None:
     )
 
 
-def lift_ban(template: MessageTemplate) -> int:
-    """WeChat allows the template again: its relations are what people last decided. Returns how many there are."""
+def lift_ban(template: MessageTemplate, *, before: datetime | None = None) -> int:
+    """WeChat allows the template again: its relations are what people last decided. Returns how many there are.
+
+    ``before``: only those whose ban no phone met then or later, and none that somebody is just writing; their own word
+    decides, and waiting for them while others wait for us would be for ever.
+    """
     banned = Subscription.objects.filter(template=template, state=Subscription.State.BANNED)
+    if before is not None:
+        met = Answer.objects.filter(template=template, subscriber=OuterRef("subscriber"), answer=BAN)
+        older = banned.exclude(Exists(met.filter(answered_at__gte=before)))
+        banned = banned.filter(pk__in=older.select_for_update(skip_locked=True).values("pk"))
     decided_on = Q(decided_at__isnull=False) & (Q(turned_off_at__isnull=True) | Q(turned_off_at__lt=F("decided_at")))
+    allowed = Case(
+        When(decided_on, then=Value(Subscription.State.ON.value)), default=Value(Subscription.State.OFF.value)
+    )
     with transaction.atomic():
-        on = banned.filter(decided_on).update(state=Subscription.State.ON, changed_at=Now())
-        return on + banned.update(state=Subscription.State.OFF, changed_at=Now())
+        return banned.update(state=allowed, changed_at=Now())
 
 
 def _revokes(new: NewAnswer) -> bool:

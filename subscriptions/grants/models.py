@@ -63,6 +63,12 @@ class Subscription(models.Model):
                 name="subscription_idle",
                 condition=Q(state__in=["banned", "suspended"]) | Q(muted_at__isnull=False),
             ),
+            # A popup that was shown (``jobs.bans``, ``lift_ban``): whose relation to its template is banned.
+            models.Index(fields=["template"], name="subscription_banned", condition=Q(state="banned")),
+            # A phone tells of a ban (``jobs.bans``): in whose WeChat settings was it lately?
+            models.Index(
+                fields=["template", "changed_at"], name="subscription_kept_ban", condition=Q(always_keep="ban")
+            ),
         ]
 
     def __str__(self) -> str:
@@ -128,6 +134,8 @@ class Answer(models.Model):
             models.Index(fields=["subscriber", "template", "answered_at"], name="answer_pairing"),
             # The tally of a day: what was answered in which scene.
             models.Index(fields=["answered_at"], name="answer_tally", condition=Q(scene__isnull=False)),
+            # A phone tells of a ban (``jobs.bans``): who met it lately? And was it met after a popup was shown?
+            models.Index(fields=["template", "answered_at"], name="answer_bans", condition=Q(answer="ban")),
         ]
 
     def __str__(self) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from notify_platform.alerts import alerts
 from notify_platform.alerts.models import Alert
@@ -51,6 +54,25 @@ def test_settling_twice_changes_nothing(mini_program):
 
     assert not alerts.settle(alert, by=factories.a_user())
     assert Alert.objects.get().settled_by is None
+
+
+@pytest.mark.parametrize(("minutes", "is_heard"), [(-1, True), (0, True), (1, False)])
+def test_a_trouble_was_heard_of_since_a_moment_when_it_was_last_told_of_then_or_later(mini_program, minutes, is_heard):
+    alerts.raise_alert(mini_program, kind=BANNED, subject="T1", detail="")
+    now = timezone.now()
+    Alert.objects.update(last_at=now)
+
+    at = now + timedelta(minutes=minutes)
+    assert alerts.heard_since(mini_program, kind=BANNED, subject="T1", at=at) is is_heard
+
+
+def test_neither_a_settled_trouble_nor_another_one_was_heard_of(mini_program):
+    alerts.raise_alert(mini_program, kind=BANNED, subject="T1", detail="")
+    at = timezone.now() - timedelta(minutes=1)
+    alerts.raise_alert(factories.a_mini_program(), kind=BANNED, subject="T2", detail="")
+    alerts.settle_all(mini_program, kind=BANNED, subject="T1")
+
+    assert [alerts.heard_since(mini_program, kind=BANNED, subject=one, at=at) for one in ("T1", "T2")] == [False] * 2
 
 
 def test_a_long_sentence_is_cut_and_kept(mini_program):

@@ -8,10 +8,12 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from notify_platform.callbacks import inbox, pushes
+from notify_platform.callbacks import inbox, pushes, tasks
+from notify_platform.callbacks.handlers import CHANGE, POPUP
 from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.delivery import claims, fanout, settlement
 from notify_platform.delivery.models import Delivery
+from notify_platform.jobs import bans
 from notify_platform.wechat.gateway import SendResult
 from notify_platform.wechat.outcomes import outcome_of_code
 from subscriptions.models import Answer, Grant, Subscriber, Subscription
@@ -173,6 +175,20 @@ def test_each_line_of_a_popup_counts(template):
     assert sorted(Answer.objects.values_list("answer", flat=True)) == ["accept", "reject"]
 
 
+@pytest.mark.parametrize(("minutes", "state"), [(-5, "banned"), (5, "live")])
+def test_a_popup_lifts_the_ban_of_before_and_not_the_one_of_after(template, minutes, state):
+    bans.ban_template(template, detail="WeChat said so.")
+    shown_at = timezone.now() + timedelta(minutes=minutes)
+    for at, word in ((shown_at, "accept"), (shown_at - timedelta(hours=1), "accept"), (timezone.now(), "reject")):
+        document = a_popup(factories.an_openid(), (template.wechat_id, word))
+        inbox.store(template.mini_program, document=document | {"CreateTime": int(at.timestamp())})
+
+    inbox.handle_due()
+
+    template.refresh_from_db()
+    assert (template.state, Grant.objects.count()) == (state, 2)
+
+
 def test_turning_a_template_off_in_wechat_voids_its_consents(template):
     person = factories.subscribers(template.mini_program, count=1)[0]
     factories.grants(template, to=[person], units=2, age=timedelta(minutes=1))
@@ -186,8 +202,24 @@ def test_turning_a_template_off_in_wechat_voids_its_consents(template):
     assert Subscription.objects.get().state == Subscription.State.OFF
 
 
-def test_a_change_event_about_a_stranger_is_handled_and_changes_nothing(template):
-    event = a_popup(factories.an_openid(), (template.wechat_id, "reject"), event="subscribe_msg_change_event")
+def test_what_a_stranger_turned_off_is_remembered_and_voids_the_older_popup_told_later(template):
+    openid, now = factories.an_openid(), int(timezone.now().timestamp())
+    off = a_popup(openid, (template.wechat_id, "reject"), event="subscribe_msg_change_event")
+    inbox.store(template.mini_program, document=off | {"CreateTime": now - 60})
+    inbox.handle_due()
+
+    inbox.store(
+        template.mini_program, document=a_popup(openid, (template.wechat_id, "accept")) | {"CreateTime": now - 90}
+    )
+    inbox.handle_due()
+
+    assert states() == [State.HANDLED, State.HANDLED]
+    assert (Answer.objects.get().subscriber.openid, Grant.objects.count()) == (openid, 0)
+    assert Subscription.objects.get().state == Subscription.State.OFF
+
+
+def test_a_change_event_that_turns_nothing_off_makes_no_person(template):
+    event = a_popup(factories.an_openid(), (template.wechat_id, "accept"), event="subscribe_msg_change_event")
     inbox.store(template.mini_program, document=event)
 
     inbox.handle_due()
@@ -283,6 +315,29 @@ def test_a_push_that_cannot_be_handled_fails_alone_and_names_only_the_kind_of_it
     assert sorted(Grant.objects.values_list("subscriber__openid", flat=True)) == [people[0], people[2]]
     assert people[1] not in caplog.text
     assert inbox.handle_due() == 0
+
+
+def test_one_transaction_takes_pushes_of_one_mini_program_and_one_kind(template):
+    elsewhere = factories.a_template(factories.a_mini_program())
+    for one, event in ((template, POPUP), (elsewhere, POPUP), (template, CHANGE), (template, POPUP)):
+        document = a_popup(factories.an_openid(), (one.wechat_id, "reject"), event=event)
+        inbox.store(one.mini_program, document=document)
+    due_now()
+
+    assert (inbox.handle_due(), states()) == (2, [State.HANDLED, State.PENDING, State.PENDING, State.HANDLED])
+    assert [inbox.handle_due() for _ in range(3)] == [1, 1, 0]
+    assert states() == [State.HANDLED] * 4
+
+
+def test_the_doorbell_handles_every_kind_that_is_due(template):
+    for event in (POPUP, CHANGE):
+        inbox.store(
+            template.mini_program, document=a_popup(factories.an_openid(), ("T-unknown", "reject"), event=event)
+        )
+
+    tasks.handle()
+
+    assert states() == [State.UNMATCHED] * 2
 
 
 def test_content_the_database_refuses_fails_alone(template):

@@ -8,7 +8,7 @@ import pytest
 from django.utils import translation
 
 from notify_platform.alerts.models import Alert
-from notify_platform.callbacks import inbox
+from notify_platform.callbacks import inbox, tasks
 from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.core.models import AuditEvent
 from notify_platform.jobs.models import SendJob
@@ -224,15 +224,20 @@ def test_who_closes_the_account_is_forgotten_and_so_is_the_push_that_says_so(min
     assert AuditEvent.objects.get().actor is None
 
 
-def test_what_came_together_with_the_closing_is_forgotten_with_it(mini_program, person):
-    template = factories.a_template(mini_program)
-    for document in (a_cancellation(person.openid), a_popup(template, person.openid)):
+@pytest.mark.parametrize(("comes_first", "popup"), [("closing", State.IGNORED), ("popup", State.HANDLED)])
+def test_what_came_together_with_the_closing_is_forgotten_with_it(mini_program, person, comes_first, popup):
+    documents = [a_cancellation(person.openid), a_popup(factories.a_template(mini_program), person.openid)]
+    for document in documents if comes_first == "closing" else reversed(documents):
         inbox.store(mini_program, document=document)
 
-    inbox.handle_due()
+    tasks.handle()
 
     assert not Subscriber.objects.filter(openid=person.openid).exists()
-    assert list(CallbackEvent.objects.values_list("body", "state")) == [({}, State.HANDLED)] * 2
+    became = CallbackEvent.objects.order_by("event").values_list("event", "body", "state")
+    assert list(became) == [
+        ("subscribe_msg_popup_event", {}, popup),
+        ("user_authorization_cancellation", {}, State.HANDLED),
+    ]
     assert not Grant.objects.filter(state=Grant.State.AVAILABLE).exists()
 
 

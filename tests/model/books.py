@@ -53,7 +53,11 @@ class Template:
 
     is_counted: bool
     validity_days: int | None = 7
-    is_banned: bool = False
+    banned_at: datetime | None = None
+
+    @property
+    def is_banned(self) -> bool:
+        return self.banned_at is not None
 
 
 @dataclass
@@ -84,8 +88,8 @@ class Relation:
     def is_void(self, moment: datetime) -> bool:
         return any(word == "off" and at >= moment for at, word in self.said)
 
-    def lift_ban(self) -> None:
-        if self.state == "banned":
+    def lift_ban(self, *, before: datetime) -> None:
+        if self.state == "banned" and all(one.at < before for one in self.reports if one.word == "ban"):
             self.said = [one for one in self.said if one[1] != "ban"]
             if not self.said:
                 self.said = [(datetime.min.replace(tzinfo=self.reports[0].at.tzinfo), "off")]

@@ -201,7 +201,7 @@ class History:
         self._note(letter, witness="wechat")
         for template, word in letter.words.items():
             if is_new and word == "accept":
-                self.post.lift_ban(template)
+                self.post.lift_ban(template, shown_at=moment(int(letter.second)))
         self.post.hear_sent()
 
     def _hear_change(self, letter: Letter, cut: bool) -> None:
@@ -285,8 +285,8 @@ class History:
             )
             word = "accepted" if luck == "fine" else word
         message.was_counted = bool(msgid)
-        self.stage.land(self._of(message.job), message.who, word=word, msgid=msgid)
-        self.post.answered(message, word=word, msgid=msgid)
+        self.stage.land(self._of(message.job), message.who, word=word, msgid=msgid, second=self.second)
+        self.post.answered(message, word=word, msgid=msgid, now=self.now)
         message.has_worker = False
 
     def _die(self, step: Step) -> None:

@@ -134,7 +134,7 @@ class Post:
             elif message.lease_lapsed and message.state == "sending":
                 message.state = "unknown"
 
-    def answered(self, message: Message, *, word: str, msgid: str) -> None:
+    def answered(self, message: Message, *, word: str, msgid: str, now: datetime) -> None:
         """WeChat answered, and a worker still listened."""
         is_late = message.state == "unknown"
         if message.state not in ("sending", "unknown"):
@@ -155,24 +155,27 @@ class Post:
         if word == "bad_user":
             self.people[message.who].is_unreachable = True
         if word == "template_banned":
-            self.ban(message.job.template)
+            self.ban(message.job.template, at=now)
 
     @staticmethod
     def _spend(message: Message) -> None:
         if message.unit and message.unit.state == "reserved":
             message.unit.state = "spent"
 
-    def ban(self, template: int) -> None:
-        self.templates[template].is_banned = True
+    def ban(self, template: int, *, at: datetime) -> None:
+        """A ban heard of again is as new as that."""
+        self.templates[template].banned_at = at
         for job in self.jobs:
             job.stands = job.stands or job.template == template
 
-    def lift_ban(self, template: int) -> None:
-        if self.templates[template].is_banned:
-            self.templates[template].is_banned = False
-            for (_who, of), relation in self.relations.items():
-                if of == template:
-                    relation.lift_ban()
+    def lift_ban(self, template: int, *, shown_at: datetime) -> None:
+        """Somebody could agree then: a ban of before is over, for all and for each."""
+        banned_at = self.templates[template].banned_at
+        if banned_at is not None and banned_at < shown_at:
+            self.templates[template].banned_at = None
+        for (_who, of), relation in self.relations.items():
+            if of == template:
+                relation.lift_ban(before=shown_at)
 
     def close_unknown(self) -> None:
         """Nobody spoke for them: they count as sent."""

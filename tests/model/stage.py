@@ -16,6 +16,7 @@ from django.db import models, transaction
 from django.test import Client
 from django.utils import timezone
 
+from notify_platform.alerts.models import Alert
 from notify_platform.api import sessions
 from notify_platform.callbacks import inbox
 from notify_platform.callbacks.models import CallbackEvent
@@ -34,7 +35,7 @@ from tests import factories
 # Whatever the platform compares a moment of with another one, or with its clock.
 MOVING: list[type[models.Model]] = [
     *(Answer, Grant, Drift, Subscription, Subscriber, PromptReport),
-    *(SendJob, Delivery, CallbackEvent),
+    *(SendJob, Delivery, CallbackEvent, Alert),
 ]
 CODES = {"accepted": 0, "not_subscribed": 43101, "busy": -1, "bad_data": 47003, "bad_user": 40003}
 CODES["template_banned"] = 43116
@@ -104,7 +105,7 @@ class Stage:
         }
         inbox.store(self.mini_program, document=self.documents.setdefault(key, document))
         CallbackEvent.objects.filter(state=CallbackEvent.State.PENDING).update(due_at=long_ago())
-        _perhaps_cut(inbox.handle_due, cut=cut)
+        _perhaps_cut(_handle_all, cut=cut)
 
     def bring(self, who: int, template: int, *, units: int, second: float) -> None:
         rows = [self.people[who].openid, self.templates[template].wechat_id, str(units), self.at(second).isoformat()]
@@ -140,10 +141,13 @@ class Stage:
         Delivery.objects.filter(pk=message.delivery_id).update(armed_at=self.at(second))
         return True
 
-    def land(self, job: int, who: int, *, word: str, msgid: str) -> None:
+    def land(self, job: int, who: int, *, word: str, msgid: str, second: int) -> None:
         claim, message = self._flight(job, who)
         landed = [settlement.Landed(message=message, result=_result(word, msgid=msgid))]
         settlement.settle(self.mini_program, token=claim.token, landed=landed)
+        if word == "template_banned":
+            told = Alert.objects.filter(subject=self.jobs[job].template.wechat_id, settled_at__isnull=True)
+            told.update(last_at=self.at(second))
 
     def reap(self) -> None:
         while any(claims.reap()):
@@ -224,6 +228,11 @@ class Stage:
 def long_ago() -> datetime:
     """Due by every clock: the database's may count milliseconds only."""
     return timezone.now() - timedelta(minutes=1)
+
+
+def _handle_all() -> None:
+    while inbox.handle_due():
+        pass
 
 
 def _perhaps_cut(work: Any, *, cut: bool) -> None:

@@ -61,7 +61,7 @@ class Command(BaseCommand):
         return more, not busy and self._guarded(upkeep.is_idle)
 
     def _handle_callbacks(self) -> bool:
-        return inbox.handle_due() == inbox.BATCH
+        return inbox.handle_due() > 0
 
     def _guarded(self, do: Callable[[], bool]) -> bool:
         """Whatever breaks in one of these must not stop the others; it is tried again in the next round."""
