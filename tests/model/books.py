@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 REACH = timedelta(seconds=120)
 LIVE = ("available", "reserved")
+# Before anybody said anything.
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(eq=False)
@@ -85,6 +87,11 @@ class Relation:
         _at, word = max(self.said, key=lambda one: (one[0], order.index(one[1])))
         return {"yes": "on", "ban": "banned", "off": "off"}[word]
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the person is told of it: a ban that was lifted leaves nothing to tell."""
+        return any(at > LONG_AGO for at, _word in self.said)
+
     def is_void(self, moment: datetime) -> bool:
         return any(word == "off" and at >= moment for at, word in self.said)
 
@@ -92,7 +99,7 @@ class Relation:
         if self.state == "banned" and all(one.at < before for one in self.reports if one.word == "ban"):
             self.said = [one for one in self.said if one[1] != "ban"]
             if not self.said:
-                self.said = [(datetime.min.replace(tzinfo=self.reports[0].at.tzinfo), "off")]
+                self.said = [(LONG_AGO, "off")]
 
     # --- what is heard -------------------------------------------------------------------------------------------
 

@@ -378,7 +378,7 @@ class History:
             told = {}
             for number, template in enumerate(self.post.templates):
                 relation = self.post.relations[who, number]
-                if relation.state != "none":
+                if relation.is_told:
                     halted = relation.state == "on" and (person.is_switched_off or template.is_banned)
                     state = "suspended" if halted else relation.state
                     told[self.stage.templates[number].wechat_id] = (state, relation.available(self.now))
