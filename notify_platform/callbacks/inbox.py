@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 State = CallbackEvent.State
-BATCH = 200
+BATCH = 500
 # A sent event may overtake our own commit by seconds, or wait for a crashed worker's lease to lapse.
 FIRST_DELAY = timedelta(seconds=2)
 MAX_DELAY = timedelta(minutes=2)
