@@ -167,7 +167,7 @@ def table(raw: Raw) -> dict[str, Mapping[str, str]]:
         "p99 ms": "",
         "CPU ms an event": f"{settled['cpu_ms']:.3f}",
     }
-    return {"taken, verified, stored": rate | cpu, "settled, in sets of 200": settlement}
+    return {"taken, verified, stored": rate | cpu, "settled, in sets of 500": settlement}
 
 
 def profiles(raw: Raw) -> dict[str, Mapping[str, float]]:
