@@ -16,9 +16,9 @@ from tests.model.steps import Step, a_history
 
 pytestmark = pytest.mark.django_db
 
-# The same everywhere, and some that nobody has seen: a failing one is told with its number. `make chaos` asks for more.
+# The same everywhere. `make chaos` asks for more, that nobody has seen: a failing one is told with its number.
 KNOWN = 200
-NEW = int(os.environ.get("HISTORIES", "10"))
+NEW = int(os.environ.get("HISTORIES", "0"))
 BATCH = 10
 NUMBERS = 10**9
 
@@ -63,7 +63,8 @@ def test_a_history_leaves_the_same_books_here_and_in_the_model(first, tmp_path):
         holds(seed, folder=tmp_path)
 
 
-@pytest.mark.parametrize("batch", range(0, NEW, BATCH))
+@pytest.mark.skipif(not NEW, reason="only make chaos asks for histories nobody has seen")
+@pytest.mark.parametrize("batch", range(0, NEW or 1, BATCH))
 def test_a_history_nobody_has_seen_leaves_the_same_books(batch, tmp_path):
     for seed in random.SystemRandom().sample(range(KNOWN, NUMBERS), min(BATCH, NEW - batch)):
         holds(seed, folder=tmp_path)
