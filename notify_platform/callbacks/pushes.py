@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
@@ -18,6 +17,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from notify_platform.core.documents import UNSTORABLE
 from notify_platform.wechat.signing import BadEnvelope, CallbackKeys, decrypt, signature_matches
 from templates_app.models import MiniProgram
 
@@ -26,8 +26,6 @@ MAX_XML_DEPTH = 8
 # WeChat's own go three levels deep; every further reader of a document may recurse without a thought.
 MAX_DEPTH = 32
 NAME_LENGTH = 60
-# Valid in JSON, but PostgreSQL keeps no NUL and UTF-8 no lone surrogate.
-UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 # The columns that ``keyrings`` reads; each costs a decryption.
 KEYS = ("callback_token", "callback_aes_key", "previous_callback_token", "previous_callback_aes_key")

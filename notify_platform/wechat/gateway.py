@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 
+from notify_platform.core.documents import UNSTORABLE
 from notify_platform.wechat.outcomes import (
     NOT_SENT,
     UNKNOWN,
@@ -37,8 +38,6 @@ MSGID: Final = re.compile(r"[0-9A-Za-z_-]{1,32}")
 RID: Final = re.compile(r"rid: ?([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8})")
 # WeChat cuts the text after 30 characters, so nothing behind ".val" is sure to be there (seen in practice).
 FIELD: Final = re.compile(r"data\.([a-z_]{1,30}[0-9]{1,9})\.val")
-# Valid in JSON, but PostgreSQL keeps no NUL and UTF-8 no lone surrogate.
-UNSTORABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 # Tokens, secrets, session keys and template ids are all longer than a rid (26) or an openid (28).
 LOOKS_SECRET: Final = re.compile(r"[0-9A-Za-z_%+/=-]{32,}")
 

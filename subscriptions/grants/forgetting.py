@@ -9,7 +9,7 @@ from django.db.models import CharField, Value
 from django.db.models.functions import Cast, Concat, Now
 
 from subscriptions.grants.models import Answer, Grant, Subscription
-from subscriptions.people.models import Subscriber
+from subscriptions.people import people
 
 
 def forget(subscriber_ids: Collection[int]) -> int:
@@ -19,7 +19,7 @@ def forget(subscriber_ids: Collection[int]) -> int:
     said and when, and lose the phone's own words for the request.
     """
     with transaction.atomic():
-        list(Subscriber.objects.filter(pk__in=subscriber_ids).select_for_update().order_by("pk").values_list("pk"))
+        people.take_turns(subscriber_ids)
         theirs = Grant.objects.filter(subscriber__in=subscriber_ids)
         # As in ``ledger.turn_off``: whoever gives a unit back waits for us, and finds it void.
         list(theirs.filter(state__in=Grant.COUNTABLE).select_for_update().order_by("pk").values_list("pk"))

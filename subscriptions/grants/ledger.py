@@ -23,7 +23,7 @@ from subscriptions.grants.models import Answer, Drift, Grant, Source, Subscripti
 from subscriptions.grants.pairing import BAN, REJECT, NewAnswer
 from subscriptions.grants.validity import revive
 from subscriptions.grants.worth import Moved, NewUnits, end_of, of_imports, of_popups
-from subscriptions.people.models import Subscriber
+from subscriptions.people import people
 from templates_app.models import MessageTemplate
 
 # What WeChat or an operator imposed; only the person's own answer lifts it, never a file.
@@ -67,7 +67,7 @@ def record(told: Sequence[NewAnswer]) -> Recorded:
         witnesses.setdefault(new.source, []).append(new)
     # Often part of a report's transaction; none of its own errors is caught inside.
     with transaction.atomic(savepoint=False):
-        _take_turns({new.subscriber_id for new in told})
+        people.take_turns({new.subscriber_id for new in told})
         each = [_record(some) for some in witnesses.values()]
     return Recorded(answers=sum(one.answers for one in each), units=sum(one.units for one in each))
 
@@ -88,11 +88,6 @@ def _record(told: Sequence[NewAnswer]) -> Recorded:
     _ban(new for new in fresh if new.answer == BAN and not _is_overtaken(new, relations.get(_relation(new))))
     turn_off([TurnedOff(*_relation(new), new.answered_at) for new in fresh if _revokes(new)])
     return Recorded(answers=len(rows), units=len(units))
-
-
-def _take_turns(subscriber_ids: Collection[int]) -> None:
-    """Let what is said of one person be written one after the other; each then sees all that came before."""
-    list(Subscriber.objects.filter(pk__in=subscriber_ids).select_for_update().order_by("pk").values_list("pk"))
 
 
 def _grants_of(new: NewUnits) -> Iterable[Grant]:
@@ -263,7 +258,7 @@ def revoke_refused(*, template: MessageTemplate, refusals: Collection[Refusal]) 
     left_at = {refusal.subscriber_id: refusal.left_at for refusal in refusals}
     in_hand = {refusal.grant_id for refusal in refusals}
     with transaction.atomic():
-        _take_turns(left_at)
+        people.take_turns(left_at)
         # Policy may have counted the message as sent by now.
         ours = Q(state__in=Grant.COUNTABLE) | Q(state=Grant.State.SPENT, pk__in=in_hand)
         held = Grant.objects.filter(ours, template=template, subscriber_id__in=left_at)
@@ -297,7 +292,7 @@ def turn_off(decisions: Collection[TurnedOff]) -> int:
         relation = (template_id, subscriber_id)
         latest[relation] = max(at, latest.get(relation, at))
     with transaction.atomic():
-        _take_turns({subscriber_id for _template_id, subscriber_id in latest})
+        people.take_turns({subscriber_id for _template_id, subscriber_id in latest})
         concerned = Grant.objects.filter(
             template_id__in={template_id for template_id, _subscriber_id in latest},
             subscriber_id__in={subscriber_id for _template_id, subscriber_id in latest},

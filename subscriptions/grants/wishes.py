@@ -63,7 +63,7 @@ def preferences(subscriber: Subscriber) -> Preferences:
 def change(subscriber: Subscriber, *, changes: Changes) -> None:
     """Write the changes down, all or none. Raises ``Refused`` for hours or a pause that make no sense."""
     with transaction.atomic():
-        people.take_turn(subscriber)
+        people.take_turns([subscriber.pk])
         if "quiet_hours" in changes:
             people.set_quiet_hours(subscriber, hours=changes["quiet_hours"])
         if "paused_until" in changes:
@@ -90,7 +90,7 @@ def note_settings(subscriber: Subscriber, *, main_switch: bool, kept: Mapping[Me
     kept in error costs one message that WeChat refuses, which corrects the books.
     """
     with transaction.atomic():
-        people.take_turn(subscriber)
+        people.take_turns([subscriber.pk])
         people.note_main_switch(subscriber, on=main_switch, at=timezone.now())
         keeping = Subscription.objects.filter(subscriber=subscriber).exclude(always_keep="")
         known = dict(keeping.values_list("template_id", "always_keep"))

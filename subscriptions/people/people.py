@@ -135,9 +135,12 @@ def forget(subscriber_ids: Collection[int]) -> int:
     return len(emptied)
 
 
-def take_turn(subscriber: Subscriber) -> None:
-    """Let what is said of one person be written one after the other; call it inside a transaction."""
-    Subscriber.objects.select_for_update().filter(pk=subscriber.pk).values_list("pk").first()
+def take_turns(subscriber_ids: Collection[int]) -> None:
+    """Let what is said of one person be written one after the other; call it inside a transaction.
+
+    Each then sees all that came before. Everybody locks people in this order, and before their units.
+    """
+    list(Subscriber.objects.filter(pk__in=subscriber_ids).select_for_update().order_by("pk").values_list("pk"))
 
 
 def set_quiet_hours(subscriber: Subscriber, *, hours: QuietHours | None) -> None:
