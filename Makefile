@@ -38,7 +38,7 @@ pytest: $(VENV)/.dev ## the tests alone; ARGS="tests/jobs -k approve" chooses so
 javascript: ## the tools that test the JavaScript client, by npm; without them those tests are skipped
 	@npm ci --prefix tests/sdk --no-audit --no-fund --loglevel=error
 
-fuzz: $(VENV)/.dev $(FUZZ)/.done ## the API against its own contract, two minutes of it; ARGS="--seed 7" takes other requests
+fuzz: $(VENV)/.dev $(FUZZ)/.done ## the API against its own contract, four minutes of it; ARGS="--seed 7" takes other requests
 	@$(BIN)/python -m tests.fuzz $(FUZZ)/bin/schemathesis $(ARGS)
 
 bench: $(VENV)/.dev ## measures; docs/benchmarks.md is written anew; ARGS="intake --on sqlite" chooses
