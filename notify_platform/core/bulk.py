@@ -105,3 +105,27 @@ def refresh_statistics(model: type[Model]) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(f"ANALYZE {connection.ops.quote_name(model._meta.db_table)}")
+
+
+def count_groups(
+    rows: QuerySet[Any, Any], *, beside: QuerySet[Any, Any], on: str, by: Sequence[str]
+) -> list[tuple[Any, ...]]:
+    """SELECT by, COUNT(*), MIN(on), MAX(on) FROM (rows) JOIN (beside) USING (on) GROUP BY by.
+
+    Both are ``values`` that name ``on``; the columns of ``by`` come back converted as their querysets convert them.
+    (Django groups neither a subquery nor a join with one.)
+    """
+    quote = connection.ops.quote_name
+    compilers = [one.query.get_compiler(connection=connection) for one in (rows, beside)]
+    (left, left_params), (right, right_params) = (compiler.as_sql() for compiler in compilers)
+    columns = {alias: expression for compiler in compilers for expression, _sql, alias in compiler.select}
+    names, key = ", ".join(quote(name) for name in by), quote(on)
+    sql = (
+        f"SELECT {names}, COUNT(*), MIN({key}), MAX({key}) FROM ({left}) AS l JOIN ({right}) AS r "  # noqa: S608
+        f"USING ({key}) GROUP BY {names}"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*left_params, *right_params])
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    converters = compilers[0].get_converters([columns[name] for name in by])
+    return [tuple(row) for row in compilers[0].apply_converters(found, converters)] if converters else found
