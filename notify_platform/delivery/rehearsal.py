@@ -1,8 +1,8 @@
 """A dry run: what a job would do if it started now (or at its time), through every gate, without a row written.
 
 A few statements over the audience, whatever its size. The gates are those of ``gates``, asked of everybody at once; the
-moments are reckoned once for all people with the same wishes. It agrees with the engine to the minute: consents end,
-pauses and caps are cut to whole minutes, or there would be as many groups as people.
+moments are reckoned once for all people with the same wishes. Pauses and caps are cut to minutes and the ends of
+consents to hours, or there would be as many groups as people: so exactly does it agree with the engine.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ from subscriptions.models import Subscriber
 from templates_app.models import MessageTemplate
 from templates_app.rendering import Wording
 
-MINUTE: Final = timedelta(minutes=1)
 SOON: Final = timedelta(days=7)
 SAMPLES: Final = 5
 # Words are written for so many people at the most; for more it is reckoned from these.
@@ -229,8 +228,9 @@ class _Run:
         moment = self.moments.of(wishes)
         if moment.at is None:
             return moment.reason or Reason.TOO_LATE, None
-        # The unit has to last until then.
-        return (Reason.NO_CONSENT, None) if lasts and lasts < moment.at - MINUTE else ("", moment)
+        # The unit has to last until then; its end is known to the hour.
+        hour = moment.at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        return (Reason.NO_CONSENT, None) if lasts and lasts < hour else ("", moment)
 
     def _let_through(self, never: str, *answers: Any, people: int, keys: tuple[int, int]) -> None:
         *wishes, lasts, is_soon = answers
@@ -330,7 +330,7 @@ def _units(job: SendJob, *, at: datetime) -> QuerySet[Any, Any]:
     ends_soon = When(first__lte=at + SOON, then=Value(True))
     columns: dict[str, Any] = {
         "first": Min("expires_at"),
-        "lasts": _Minute(Max(Coalesce("expires_at", Value(NO_END)))),
+        "lasts": _Hour(Max(Coalesce("expires_at", Value(NO_END)))),
         "is_soon": Case(ends_soon, default=Value(False), output_field=BooleanField()),
     }
     if not job.template.is_counted:
@@ -342,12 +342,20 @@ def _units(job: SendJob, *, at: datetime) -> QuerySet[Any, Any]:
     return rows
 
 
-class _Minute(Func):
-    """A moment without its seconds; on SQLite, where moments are text, without a call into Python for each row."""
+class _Cut(Func):
+    """A moment without its small parts; on SQLite, where moments are text, without a call into Python for each row."""
 
     output_field = DateTimeField()
     arity = 1
-    template = "DATE_TRUNC('minute', %(expressions)s)"
+    letters = 0
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, template="SUBSTR(%(expressions)s, 1, 16)", **context)
+        return self.as_sql(compiler, connection, template=f"SUBSTR(%(expressions)s, 1, {self.letters})", **context)
+
+
+class _Minute(_Cut):
+    template, letters = "DATE_TRUNC('minute', %(expressions)s)", len("2026-11-23 14:05")
+
+
+class _Hour(_Cut):
+    template, letters = "DATE_TRUNC('hour', %(expressions)s, 'UTC')", len("2026-11-23 14")

@@ -6,6 +6,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from notify_platform.core.bulk import Literal
 from notify_platform.core.errors import Refused
 from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.audience import selection
@@ -79,7 +80,9 @@ def with_consent(people: QuerySet[Subscriber], *, template: MessageTemplate) -> 
 
 def units(template: MessageTemplate) -> QuerySet[Grant]:
     """Return the units of a counted template that can still become a message."""
-    return Grant.objects.filter(template=template, state__in=sorted(Grant.COUNTABLE))
+    return Grant.objects.filter(
+        template=template, state__in=[Literal(state.value) for state in sorted(Grant.COUNTABLE)]
+    )
 
 
 def standing(template: MessageTemplate) -> QuerySet[Subscription]:
