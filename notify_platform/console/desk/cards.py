@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
 
@@ -14,7 +14,7 @@ from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.audience import selection
 from subscriptions.models import Subscriber
 from templates_app.models import MessageTemplate
-from templates_app.rendering import WordingError
+from templates_app.rendering import Wording, WordingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +46,41 @@ def of_template(template: MessageTemplate) -> Card:
 
 def of_job(job: SendJob) -> Card:
     """Return the card as the first person of the job would get it."""
-    variant = job.variants.order_by("pk").first()
+    variant = job.variants.order_by("pk").first() or Variant()
     person = _recipient(job)
-    texts, problems = _words(variant, template=job.template, person=person) if variant else ({}, {})
-    lines = [
-        CardLine(row.key, row.label, texts.get(row.key, ""), problems.get(row.key, ""))
-        for row in job.template.fields.all()
-    ]
-    return Card(
-        mini_program=job.mini_program.name,
-        title=job.template.title,
-        lines=lines,
-        opens=bool(variant and variant.page),
-        note=_("As %(person)s would get it.") % {"person": called(person)} if person else _("This audience is empty."),
-    )
+    note = _("As %(person)s would get it.") % {"person": called(person)} if person else _("This audience is empty.")
+    return of_person(person, variant=variant, template=job.template, note=note)
+
+
+def of_person(person: Subscriber | None, *, variant: Variant, template: MessageTemplate, note: str = "") -> Card:
+    """Return the card one person would get, with what is wrong with its words."""
+    return Deck(variant, template=template).card_of(person, note=note)
+
+
+class Deck:
+    """One wording, read once, as the card of any number of people."""
+
+    def __init__(self, variant: Variant, *, template: MessageTemplate) -> None:
+        self._fields = list(template.fields.all())
+        self._card = Card(template.mini_program.name, template.title, [], opens=bool(variant.page))
+        self._wording: Wording | None = None
+        self._broken: dict[str, str] = {}
+        self._texts = dict(variant.texts)
+        try:
+            self._wording = previews.wording_of(variant, template=template) if variant.texts else None
+        except WordingError as error:
+            self._broken = dict(error.fields)
+
+    def card_of(self, person: Subscriber | None, *, note: str = "") -> Card:
+        """Return the card of one person; without one, with nobody's values."""
+        texts, problems = self._texts, self._broken
+        if self._wording:
+            rendered = self._wording.render(previews.person_values(person) if person else {})
+            texts, problems = rendered.data, rendered.problems | rendered.warnings
+        lines = [
+            CardLine(row.key, row.label, texts.get(row.key, ""), problems.get(row.key, "")) for row in self._fields
+        ]
+        return replace(self._card, lines=lines, note=note)
 
 
 def _recipient(job: SendJob) -> Subscriber | None:
@@ -74,15 +95,3 @@ def sample_values(mini_program_id: int) -> dict[str, str]:
     """Return what a text may say about some real person of the mini-program, for a card that is being written."""
     person = Subscriber.objects.filter(mini_program=mini_program_id, forgotten_at__isnull=True).order_by("pk").first()
     return previews.person_values(person) if person else {}
-
-
-def _words(
-    variant: Variant, *, template: MessageTemplate, person: Subscriber | None
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the words by field key, and what is wrong with them."""
-    try:
-        wording = previews.wording_of(variant, template=template)
-    except WordingError as error:
-        return dict(variant.texts), dict(error.fields)
-    rendered = wording.render(previews.person_values(person) if person else {})
-    return rendered.data, rendered.problems | rendered.warnings
