@@ -37,5 +37,5 @@ def copy(job: SendJob, *, by: AbstractBaseUser) -> SendJob:
             Variant(job=new, name=each.name, page=each.page, texts=each.texts, fit_keys=each.fit_keys)
             for each in job.variants.order_by("pk")
         )
-        audit(by, action="copy", subject=f"job {new.pk}", source=job.pk)
+        audit(by, action="copy", subject=f"job {new.pk}", mini_program=new.mini_program_id, source=job.pk)
     return new

@@ -14,17 +14,18 @@ from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.audience import selection
 from subscriptions.models import Subscriber
 from templates_app.models import MessageTemplate
-from templates_app.rendering import Wording, WordingError
+from templates_app.rendering import Wording, WordingError, specs_of
 
 
 @dataclass(frozen=True, slots=True)
 class CardLine:
-    """One keyword: its key, label and words, and what is wrong with them if something is."""
+    """One keyword: its key, label and words, what is wrong with them if something is, and whether that stops a card."""
 
     key: str
     label: str
     text: str
     problem: str = ""
+    blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +59,38 @@ def of_person(person: Subscriber | None, *, variant: Variant, template: MessageT
 
 
 class Deck:
-    """One wording, read once, as the card of any number of people."""
+    """One wording, read once, as the card of any number of people. Each keyword stands for itself: what is wrong with
+    one of them does not hide the others, and what is not written yet is not wrong yet.
+    """
 
     def __init__(self, variant: Variant, *, template: MessageTemplate) -> None:
         self._fields = list(template.fields.all())
         self._card = Card(template.mini_program.name, template.title, [], opens=bool(variant.page))
-        self._wording: Wording | None = None
+        self._texts = {key: text for key, text in variant.texts.items() if text}
+        self._wordings: list[tuple[str, Wording]] = []
         self._broken: dict[str, str] = {}
-        self._texts = dict(variant.texts)
-        try:
-            self._wording = previews.wording_of(variant, template=template) if variant.texts else None
-        except WordingError as error:
-            self._broken = dict(error.fields)
+        for spec in specs_of(template):
+            try:
+                fit = {spec.key} & set(variant.fit_keys)
+                if spec.key in self._texts:
+                    wording = Wording.compile(fields=[spec], texts={spec.key: self._texts[spec.key]}, fit=fit)
+                    self._wordings.append((spec.key, wording))
+            except WordingError as error:
+                self._broken |= error.fields
 
     def card_of(self, person: Subscriber | None, *, note: str = "") -> Card:
         """Return the card of one person; without one, with nobody's values."""
-        texts, problems = self._texts, self._broken
-        if self._wording:
-            rendered = self._wording.render(previews.person_values(person) if person else {})
-            texts, problems = rendered.data, rendered.problems | rendered.warnings
+        texts, problems, warnings = dict(self._texts), dict(self._broken), dict[str, str]()
+        values = previews.person_values(person) if person else {}
+        for key, wording in self._wordings:
+            rendered = wording.render(values)
+            texts[key] = rendered.data[key]
+            problems |= rendered.problems
+            warnings |= rendered.warnings
+        told = problems | warnings
         lines = [
-            CardLine(row.key, row.label, texts.get(row.key, ""), problems.get(row.key, "")) for row in self._fields
+            CardLine(row.key, row.label, texts.get(row.key, ""), told.get(row.key, ""), blocks=row.key in problems)
+            for row in self._fields
         ]
         return replace(self._card, lines=lines, note=note)
 

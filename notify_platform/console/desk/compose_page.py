@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from notify_platform.console import access
 from notify_platform.console.desk import cards, checking, composing, previewing, timing, word_inputs
 from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, DeskAdmin, actor_of, subject_of
 from notify_platform.console.desk.compose_words import page_words
@@ -32,7 +33,12 @@ from templates_app.models import MessageTemplate
 # Saves that come by themselves leave one row in the audit trail for so long.
 ONE_SITTING = timedelta(minutes=10)
 # The steps that need a template: number, id and name.
-LATER = ((2, "whom", _("To whom")), (3, "when", _("When to send")), (4, "check", _("Check")), (5, "submit", _("Submit")))
+LATER = (
+    (2, "whom", _("To whom")),
+    (3, "when", _("When to send")),
+    (4, "check", _("Check")),
+    (5, "submit", _("Submit")),
+)
 PAGES_LOOKED_AT, PAGES_OFFERED = 50, 8
 
 
@@ -132,12 +138,15 @@ class ComposePage(DeskAdmin):
         job = form.instance
         job.template = template
         reach = request.POST.get("reach", "")
+        found = previewing.findings(form, drawn=sample)
         told = timing.sentences(
             job, start=form.cleaned_data.get("start") or "", reach=int(reach) if reach.isdigit() else None
         )
         return JsonResponse(
             {
-                "findings": {name: [each.level, each.text] for name, each in previewing.findings(form).items()},
+                "findings": {
+                    name: [each.level, each.text] for name, each in previewing.findings(form, drawn=sample).items()
+                },
                 "cards": render_to_string("console/compose_cards.html", {"sample": sample}),
                 "values": previews.person_values(sample.people[0]) if sample.people else {},
                 "when": told,
@@ -213,11 +222,16 @@ class ComposePage(DeskAdmin):
         useful = MessageTemplate.objects.filter(
             state=MessageTemplate.State.LIVE, kind__in=MessageTemplate.SENDABLE_KINDS
         )
-        rows = useful.select_related("mini_program").defer(*SECRETS_OF_MINI_PROGRAM).prefetch_related("fields")
+        rows = (
+            access.limit(useful, to=request.user)
+            .select_related("mini_program")
+            .defer(*SECRETS_OF_MINI_PROGRAM)
+            .prefetch_related("fields")
+        )
         stock = dict(in_stock().values_list("template").annotate(units=Count("pk")))
         return [
             (row, cards.of_template(row), f"{stock.get(row.pk, 0):,}" if row.is_counted else "")
-            for row in rows.order_by("mini_program__name", "title")
+            for row in rows.defer(*SECRETS_OF_MINI_PROGRAM).order_by("mini_program__name", "title")
         ]
 
 
@@ -229,7 +243,7 @@ def named_template(request: HttpRequest) -> MessageTemplate | None:
 
 def may_use(request: HttpRequest, template: MessageTemplate) -> bool:
     """Whether this colleague works with the template's mini-program."""
-    return True
+    return access.may_see(template, by=request.user)
 
 
 def _chosen(form: JobForm) -> MessageTemplate:

@@ -42,13 +42,15 @@ class Sample:
     people: Sequence[Subscriber]
     tried: int
     troubled: int
+    # Key of a field → one sentence of what is wrong with it for somebody, and for how many.
+    broken: Mapping[str, tuple[str, int]]
     note: str = ""
 
 
 # --- findings ------------------------------------------------------------------------------------------------------
 
 
-def findings(form: LookForm) -> dict[str, Finding]:
+def findings(form: LookForm, *, drawn: Sample) -> dict[str, Finding]:
     """Say what is wrong with what is written so far, by the name of its input. An empty input is not wrong yet."""
     found = {
         name: Finding(BAD, " ".join(str(each) for each in sentences))
@@ -59,9 +61,22 @@ def findings(form: LookForm) -> dict[str, Finding]:
         for spec in specs_of(form.chosen):
             if finding := _in_text(spec, texts=form.texts(), fit=form.fit_keys()):
                 found.setdefault(TEXT + spec.key, finding)
+    for key, (sentence, people) in drawn.broken.items():
+        found.setdefault(TEXT + key, _for_some(sentence, people=people, tried=drawn.tried))
     if problem := page_problem(form.cleaned_data.get("page") or ""):
         found.setdefault("page", Finding(BAD, problem))
     return found
+
+
+def _for_some(sentence: str, *, people: int, tried: int) -> Finding:
+    if people == tried:
+        return Finding(BAD, sentence)
+    told = _("For %(people)s of %(tried)s people: %(sentence)s") % {
+        "people": people,
+        "tried": tried,
+        "sentence": sentence,
+    }
+    return Finding(WARN, told)
 
 
 def _in_text(spec: FieldSpec, *, texts: Mapping[str, str], fit: Sequence[str]) -> Finding | None:
@@ -96,13 +111,14 @@ def sample(form: LookForm, *, template: MessageTemplate) -> Sample:
     people, note = _people(form.cleaned_data.get("audience"), template=template)
     deck = cards.Deck(variant, template=template)
     drawn = [(person, deck.card_of(person, note=called(person))) for person in people]
-    troubled = [pair for pair in drawn if _is_troubled(pair[1])] if _is_whole(variant, template) else []
+    troubled = [pair for pair in drawn if _is_troubled(pair[1])]
     chosen = _most_telling(drawn, first=troubled[:TROUBLED])
     return Sample(
         cards=[card for _person, card in chosen],
         people=[person for person, _card in chosen],
         tried=len(people),
         troubled=len(troubled),
+        broken=_broken([card for _person, card in troubled]),
         note=note,
     )
 
@@ -124,13 +140,18 @@ def _people(audience: Audience | None, *, template: MessageTemplate) -> tuple[li
     return some, nobody if some else _("This audience is empty.")
 
 
-def _is_whole(variant: Variant, template: MessageTemplate) -> bool:
-    """Whether every keyword has words: before that everybody's card would be in trouble for the same reason."""
-    return all(variant.texts.get(row.key) for row in template.fields.all())
+def _broken(troubled: Sequence[Card]) -> dict[str, tuple[str, int]]:
+    found: dict[str, tuple[str, int]] = {}
+    for card in troubled:
+        for line in card.lines:
+            if line.blocks:
+                sentence, people = found.get(line.key, (line.problem, 0))
+                found[line.key] = sentence, people + 1
+    return found
 
 
 def _is_troubled(card: Card) -> bool:
-    return any(line.problem for line in card.lines)
+    return any(line.blocks for line in card.lines)
 
 
 def _most_telling(

@@ -50,7 +50,7 @@
     if (name === current) return;
     current = name;
     here.showSteps();
-    if (name === "check") here.check();
+    if (name === "check" || name === "submit") here.check();
   }
 
   here.goTo = (name) => {
@@ -89,4 +89,14 @@
     );
     for (const name of NAMES) watcher.observe(section(name));
   };
+
+  // The last step is too short to reach the upper third.
+  document.addEventListener(
+    "scroll",
+    () => {
+      const page = document.documentElement;
+      if (page.scrollTop > 0 && page.scrollTop + page.clientHeight >= page.scrollHeight - 4) arrive("submit");
+    },
+    { passive: true },
+  );
 })();
