@@ -66,7 +66,7 @@ class Board:
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the boards to the front page of somebody who may see jobs, and the open alerts."""
     if request.user.has_perm("jobs.view_sendjob"):
-        context["boards"] = boards(request)
+        context["boards"] = boards(access.limit(MiniProgram.objects.all(), to=request.user))
     if request.user.has_perm("alerts.view_alert"):
         context["alerts"] = open_alerts(request)
     context["title"] = _("Overview")
@@ -81,8 +81,8 @@ def open_alerts(request: HttpRequest) -> list[AlertLine]:
     return [AlertLine(alert, cure(alert)) for alert in some[:ALERTS_SHOWN]]
 
 
-def boards(request: HttpRequest) -> list[Board]:
-    """Return one board for each mini-program the colleague works with, by name."""
+def boards(programs: QuerySet[MiniProgram]) -> list[Board]:
+    """Return one board for each of these mini-programs, by name."""
     people = _count(Subscriber.objects.filter(forgotten_at__isnull=True), by="mini_program")
     stock = _count(in_stock(), by="template__mini_program")
     unknown = _count(Delivery.objects.filter(state=Delivery.State.UNKNOWN, settled_at__isnull=True), by="mini_program")
@@ -104,7 +104,7 @@ def boards(request: HttpRequest) -> list[Board]:
             moving=[line for line in lines[pk] if line.job.state in MOVING],
             waiting=[line for line in lines[pk] if line.job.state == State.SUBMITTED],
         )
-        for pk, name in access.limit(MiniProgram.objects.order_by("name"), to=request.user).values_list("pk", "name")
+        for pk, name in programs.order_by("name").values_list("pk", "name")
     ]
 
 
