@@ -87,24 +87,31 @@ def judge(job: SendJob, *, candidates: Sequence[Candidate], now: datetime) -> Ve
 # --- who does not get it at all ------------------------------------------------------------------------------------
 
 
-def asked(job: SendJob, *, people: QuerySet[Subscriber], at: datetime) -> QuerySet[Subscriber]:
+def asked(job: SendJob, *, people: QuerySet[Subscriber], at: datetime, are_many: bool = False) -> QuerySet[Subscriber]:
     """Ask of people, in one statement: ``never`` (a reason, or empty), ``day_cap`` and ``week_cap``.
 
-    The caps say when the message left that fills the day or the week of somebody who has had enough.
+    The caps say when the message left that fills the day or the week of somebody who has had enough. ``are_many``: the
+    relations are read all at once, not one for each person.
     """
     caps = (job.mini_program.cap_per_day, DAY), (job.mini_program.cap_per_week, WEEK)
     day_cap, week_cap = (_filled(cap, span=span, at=at) for cap, span in caps)
-    return people.annotate(never=_never(job, at=at), day_cap=day_cap, week_cap=week_cap)
+    return people.annotate(never=_never(job, at=at, are_many=are_many), day_cap=day_cap, week_cap=week_cap)
 
 
-def _never(job: SendJob, *, at: datetime) -> Case:
-    relation = Subscription.objects.filter(template_id=job.template_id, subscriber=OuterRef("pk"))
+def _never(job: SendJob, *, at: datetime, are_many: bool) -> Case:
+    relations = Subscription.objects.filter(template_id=job.template_id)
+
+    def whose(relations: QuerySet[Subscription]) -> Q | Exists:
+        if are_many:
+            return Q(pk__in=relations.values("subscriber_id"))
+        return Exists(relations.filter(subscriber=OuterRef("pk")))
+
     gates: list[tuple[Q | Exists, Reason]] = [
         (Q(forgotten_at__isnull=False), Reason.FORGOTTEN),
         (Q(invalid_at__isnull=False), Reason.UNREACHABLE),
         (Q(main_switch_off_at__isnull=False), Reason.SWITCHED_OFF),
-        (Exists(relation.filter(state__in=sorted(SHUT_STATES))), Reason.SWITCHED_OFF),
-        (Exists(relation.filter(muted_at__isnull=False)), Reason.MUTED),
+        (whose(relations.filter(state__in=sorted(SHUT_STATES))), Reason.SWITCHED_OFF),
+        (whose(relations.filter(muted_at__isnull=False)), Reason.MUTED),
     ]
     if at > deadline(job, at=at):
         gates.insert(1, (Q(pk__isnull=False), Reason.TOO_LATE))
