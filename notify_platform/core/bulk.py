@@ -134,8 +134,8 @@ def count_groups(
     (left, left_params), (right, right_params) = (compiler.as_sql() for compiler in compilers)
     columns = {alias: expression for compiler in compilers for expression, _sql, alias in compiler.select}
     names, key = ", ".join(quote(name) for name in by), quote(on)
-    # The fence keeps both databases from reckoning each column once more for each place it is named in.
-    fence = "OFFSET 0" if connection.vendor == "postgresql" else "LIMIT -1 OFFSET 0"
+    # Seen through the fence, PostgreSQL expects a group for each row, and sorts them all on disk.
+    fence = "OFFSET 0" if connection.vendor == "postgresql" else ""
     joined = f"SELECT * FROM ({left}) AS l JOIN ({right}) AS r USING ({key}) {fence}"  # noqa: S608
     sql = f"SELECT {names}, COUNT(*), MIN({key}), MAX({key}) FROM ({joined}) AS joined GROUP BY {names}"  # noqa: S608
     with transaction.atomic(), connection.cursor() as cursor:
