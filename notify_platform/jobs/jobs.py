@@ -15,9 +15,10 @@ from django.db.models import Max, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
+from notify_platform.core.clock import database_now
 from notify_platform.core.errors import Refused
 from notify_platform.core.models import audit
-from notify_platform.jobs import previews
+from notify_platform.jobs import previews, versions
 from notify_platform.jobs.models import SendJob
 from subscriptions.models import Subscriber
 from templates_app.models import MessageTemplate, MiniProgram
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 State = SendJob.State
 
 
-def submit(job: SendJob, *, by: AbstractBaseUser | None) -> None:
-    """Hand a finished draft over. Raises ``Refused`` with the fields that are wrong.
+def submit(job: SendJob, *, by: AbstractBaseUser | None, rehearsal: Mapping[str, Any] | None = None) -> None:
+    """Hand a finished draft over, with its dry run. Raises ``Refused`` with the fields that are wrong.
 
     A job that can reach no more people than the mini-program's threshold needs no second person and is scheduled.
     """
@@ -43,6 +44,8 @@ def submit(job: SendJob, *, by: AbstractBaseUser | None) -> None:
             to=State.SCHEDULED if small else State.SUBMITTED,
             submitted_at=Now(),
             submitted_by=by,
+            rehearsal=rehearsal or {},
+            versions=[*job.versions, _version(job, by=by, is_approved=small)][-versions.KEPT :],
             refusal="",
             approved_by=None,
             approved_at=None,
@@ -58,12 +61,30 @@ def submit(job: SendJob, *, by: AbstractBaseUser | None) -> None:
         )
 
 
-def approve(job: SendJob, *, by: AbstractBaseUser) -> None:
-    """Agree to a submitted job. Raises ``Refused`` for a job one composed or submitted: it takes a second person."""
+def approve(job: SendJob, *, by: AbstractBaseUser, seen: str = "", rehearsal: Mapping[str, Any] | None = None) -> None:
+    """Agree to a submitted job. Raises ``Refused`` for a job one composed or submitted: it takes a second person.
+
+    ``seen`` is the digest of what the approver had before them; without one it is what was handed over. When the
+    audience or the template is not that any more, they have to look again. ``rehearsal`` is the dry run they saw then.
+    """
     _require_second_person(job, by)
     previews.check(job)
+    now = _version(job, by=by, is_approved=True)
+    if (seen or _handed_over(job)) not in {"", versions.digest(now["content"])}:
+        raise Refused(
+            _("The audience or the template has changed meanwhile, so nothing was approved. Look at the job again."),
+            code="changed",
+        )
     with transaction.atomic():
-        moved = _move(job, frm={State.SUBMITTED}, to=State.SCHEDULED, approved_by=by, approved_at=Now())
+        moved = _move(
+            job,
+            frm={State.SUBMITTED},
+            to=State.SCHEDULED,
+            approved_by=by,
+            approved_at=Now(),
+            versions=[*job.versions[:-1], now],
+            rehearsal=rehearsal or job.rehearsal,
+        )
         _require(moved, job, _("Only a job that waits for approval can be approved."))
         audit(by, action="approve", subject=_subject(job), mini_program=job.mini_program_id)
 
@@ -199,6 +220,20 @@ def _move(job: SendJob, *, frm: Collection[str], to: SendJob.State, **changes: A
     if to != State.PAUSED:
         changes = {"pause_reason": "", "pause_detail": "", **changes}
     return SendJob.objects.filter(pk=job.pk, state__in=frm).update(state=to, **changes) == 1
+
+
+def _version(job: SendJob, *, by: AbstractBaseUser | None, is_approved: bool) -> dict[str, Any]:
+    return {
+        "at": database_now().isoformat(timespec="seconds"),
+        "by": by.pk if by else None,
+        "is_approved": is_approved,
+        "content": versions.content_of(job),
+    }
+
+
+def _handed_over(job: SendJob) -> str:
+    content = versions.submitted(job)
+    return versions.digest(content) if content else ""
 
 
 def _require_second_person(job: SendJob, by: AbstractBaseUser) -> None:

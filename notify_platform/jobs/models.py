@@ -129,6 +129,10 @@ class SendJob(models.Model):
     fanout_upto = models.BigIntegerField(null=True, editable=False)
     fanned_out_at = models.DateTimeField(_("audience frozen"), null=True, editable=False)
     audience_size = models.PositiveBigIntegerField(_("people"), default=0, editable=False)
+    # The dry run of when it was handed over (``delivery.rehearsal``), and what was handed over each time, oldest first:
+    # {"at", "by", "is_approved", "content"} (``jobs.versions``).
+    rehearsal = models.JSONField(default=dict, editable=False)
+    versions = models.JSONField(default=list, editable=False)
     # Reason → how many skips have been pruned: everybody of the audience stays accounted for.
     pruned_skips = models.JSONField(default=dict, editable=False)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
 
+from notify_platform.console.desk import deciding
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
 
@@ -34,15 +35,23 @@ class Deed:
     asks_reason: bool = False
     second_person: bool = False
     shows_reach: bool = False
+    # Typed when it concerns many people.
+    asks_name: bool = False
+    # All that is decided about stands on the page of the question.
+    shows_all: bool = False
 
     def is_offered(self, job: SendJob, *, to: User) -> bool:
         """Whether this person sees the button now."""
         is_own = self.second_person and job.created_by_id == to.pk
         return job.state in self.states and to.has_perm(self.permission) and not is_own
 
-    def do(self, job: SendJob, *, by: User, reason: str) -> None:
-        """Call the verb. Raises ``Refused``."""
-        more: dict[str, Any] = {"reason": reason} if self.asks_reason else {}
+    def do(self, job: SendJob, *, by: User, given: Mapping[str, str]) -> None:
+        """Call the verb with what was typed. Raises ``Refused``."""
+        more: dict[str, Any] = {"reason": given.get("reason", "")} if self.asks_reason else {}
+        if self.asks_name:
+            deciding.check_name(job, given.get("name", ""))
+        if self.shows_all:
+            more["seen"] = given.get("seen", "")
         self.verb(job, by=by, **more)
 
 
@@ -54,7 +63,7 @@ _DEEDS = (
         _("The job was submitted."),
         CHANGE,
         frozenset({State.DRAFT}),
-        jobs.submit,
+        deciding.submit,
         tone="main",
         shows_reach=True,
     ),
@@ -65,10 +74,12 @@ _DEEDS = (
         _("The job was approved."),
         APPROVE,
         frozenset({State.SUBMITTED}),
-        jobs.approve,
+        deciding.approve,
         tone="main",
         second_person=True,
         shows_reach=True,
+        asks_name=True,
+        shows_all=True,
     ),
     Deed(
         "refuse",
@@ -101,6 +112,7 @@ _DEEDS = (
         jobs.start,
         tone="main",
         shows_reach=True,
+        asks_name=True,
     ),
     Deed(
         "pause",

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from notify_platform.console.desk import cards, deeds, progress, trail
+from notify_platform.console.desk import cards, deciding, deeds, progress, trail
 from notify_platform.console.desk.base import (
     SECRETS_OF_MINI_PROGRAM,
     OfMiniProgram,
@@ -162,9 +162,9 @@ class SendJobAdmin(ComposePage):
 
     def _do(self, request: HttpRequest, job: SendJob, deed: Deed) -> HttpResponse:
         try:
-            deed.do(job, by=_user(request), reason=request.POST.get("reason", ""))
+            deed.do(job, by=_user(request), given=request.POST)
         except Refused as refusal:
-            if "reason" in refusal.fields:
+            if {"reason", "name"} & refusal.fields.keys():
                 return self._ask(request, job, deed, error=refusal.message)
             messages.error(request, refusal.message)
         else:
@@ -177,8 +177,11 @@ class SendJobAdmin(ComposePage):
             "deed": deed,
             "error": error,
             "reach": _reach(job) if deed.shows_reach else None,
+            "needs_name": deed.asks_name and deciding.needs_name(job),
         }
-        return TemplateResponse(request, "console/job_confirm.html", context)
+        if deed.shows_all:
+            context |= {**_facts(job), "decision": deciding.of_job(job), "card": cards.of_job(job)}
+        return TemplateResponse(request, f"console/job_{'decide' if deed.shows_all else 'confirm'}.html", context)
 
     def _watch(self, request: HttpRequest, job: SendJob) -> HttpResponse:
         if not self.has_view_permission(request, job):
@@ -187,9 +190,8 @@ class SendJobAdmin(ComposePage):
             **self._page(request, title=job.name, job=job),
             **self._deciding_context(request, job),
             "progress": progress.of_job(job) if job.started_at else None,
-            "composer": name_of(job.created_by),
-            "approver": name_of(job.approved_by),
-            "words": _words(job),
+            **_facts(job),
+            **_decision(job),
             "trail": trail.of_job(job),
         }
         return TemplateResponse(request, "console/job_page.html", context)
@@ -221,6 +223,19 @@ class SendJobAdmin(ComposePage):
             raise PermissionDenied
         found: SendJob = job
         return found
+
+
+def _facts(job: SendJob) -> Mapping[str, Any]:
+    return {"composer": name_of(job.created_by), "approver": name_of(job.approved_by), "words": _words(job)}
+
+
+def _decision(job: SendJob) -> Mapping[str, Any]:
+    """Return what the page of a job says of its dry run: before the start, and when it is over."""
+    if job.state == State.SUBMITTED:
+        return {"decision": deciding.of_job(job)}
+    if job.started_at is None:
+        return {"decision": {"funnel": deciding.kept(job)}}
+    return {"compared": deciding.compared(job)}
 
 
 def _words(job: SendJob) -> list[tuple[str, str]]:
