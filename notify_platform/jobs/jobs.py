@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -19,7 +20,7 @@ from notify_platform.core.clock import database_now
 from notify_platform.core.errors import Refused
 from notify_platform.core.models import audit
 from notify_platform.jobs import previews, versions
-from notify_platform.jobs.models import SendJob
+from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.models import Subscriber
 from templates_app.models import MessageTemplate, MiniProgram
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 State = SendJob.State
+TEST_LASTS = timedelta(hours=1)
 
 
 def submit(job: SendJob, *, by: AbstractBaseUser | None, rehearsal: Mapping[str, Any] | None = None) -> None:
@@ -118,6 +120,35 @@ def start(job: SendJob, *, by: AbstractBaseUser | None = None) -> None:
         moved = _move(job, frm={State.SCHEDULED}, to=State.RUNNING, started_at=Now(), fanout_upto=newest or 0)
         _require(moved, job, _("Only an approved job can be started."))
         audit(by, action="start", subject=_subject(job), mini_program=job.mini_program_id)
+
+
+def start_test(job: SendJob, *, by: AbstractBaseUser, card_state: str, people: int) -> SendJob:
+    """Make and start a small job with the words of a draft; its few people are named by the caller, in its transaction.
+
+    It needs no approval: it goes to testers only. It has an hour, and knows no start, hours or pace of the campaign.
+    """
+    test = SendJob.objects.create(
+        mini_program_id=job.mini_program_id,
+        name=_("Test: %(name)s") % {"name": job.name[:60]},
+        purpose=job.purpose or _("A test"),
+        template_id=job.template_id,
+        audience_id=job.audience_id,
+        test_of=job,
+        card_state=card_state,
+        state=State.RUNNING,
+        created_by_id=by.pk,
+        not_after=database_now() + TEST_LASTS,
+        started_at=database_now(),
+        fanned_out_at=database_now(),
+        fanout_upto=0,
+        audience_size=people,
+    )
+    Variant.objects.bulk_create(
+        Variant(job=test, name=each.name, page=each.page, texts=each.texts, fit_keys=each.fit_keys)
+        for each in job.variants.order_by("pk")
+    )
+    audit(by, action="test", subject=_subject(job), mini_program=job.mini_program_id, test=test.pk, people=people)
+    return test
 
 
 def start_due() -> int:

@@ -92,6 +92,17 @@ class SendJob(models.Model):
         validators=[MinValueValidator(1)],
         help_text=_("Empty: the mini-program's. A job can only be slower."),
     )
+    # A test of another job's words is a small job of its own (docs/adr/0014); its cards open the version named here.
+    test_of = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="tests",
+        editable=False,
+        verbose_name=_("test of"),
+    )
+    card_state = models.CharField(_("cards open"), max_length=12, choices=MiniProgram.State, blank=True, editable=False)
     pause_reason = models.CharField(_("why paused"), max_length=20, choices=PauseReason, blank=True, editable=False)
     pause_detail = models.CharField(_("what to do"), max_length=400, blank=True, editable=False)
     refusal = models.CharField(_("why refused"), max_length=400, blank=True, editable=False)

@@ -114,7 +114,7 @@ def _count(rows: QuerySet[Any], *, by: str) -> Mapping[int, int]:
 
 def _job_lines() -> Mapping[int, list[JobLine]]:
     jobs = (
-        SendJob.objects.filter(state__in=(*MOVING, State.SUBMITTED))
+        SendJob.objects.filter(state__in=(*MOVING, State.SUBMITTED), test_of=None)
         .select_related("mini_program", "created_by", "template")
         .defer(*SECRETS_OF_MINI_PROGRAM)
         .order_by("-pk")

@@ -23,8 +23,8 @@ from notify_platform.console.desk.base import (
     label,
     name_of,
 )
-from notify_platform.console.desk.compose_page import ComposePage
 from notify_platform.console.desk.deeds import DEEDS, Deed
+from notify_platform.console.desk.testing import TestPages, Tests
 from notify_platform.core.errors import Refused
 from notify_platform.jobs import copies, previews
 from notify_platform.jobs.models import SendJob
@@ -52,11 +52,11 @@ def state_label(job: SendJob) -> SafeString:
 
 
 @admin.register(SendJob)
-class SendJobAdmin(ComposePage):
+class SendJobAdmin(TestPages):
     """One broadcast from the first word to the last message."""
 
     list_display = ("name", "state_word", "template", "audience", "size", "starts_at", "composer", "created_at")
-    list_filter = (OfMiniProgram, "state")
+    list_filter = (OfMiniProgram, "state", Tests)
     search_fields = ("name",)
     search_help_text = _("Words of the name.")
     joined = ("mini_program", "template", "audience", "created_by", "approved_by")

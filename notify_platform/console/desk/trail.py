@@ -36,6 +36,9 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "issue_key": _("issued it"),
     "revoke_key": _("revoked it"),
     "forget": _("forgot the person"),
+    "test": _("tried it out"),
+    "add_tester": _("made somebody a tester"),
+    "remove_tester": _("took somebody off the testers"),
     "export": _("exported the person's data"),
     "prune": _("deleted what was too old"),
 }
