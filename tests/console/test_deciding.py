@@ -127,7 +127,7 @@ def test_what_changed_since_the_last_time_is_shown_letter_by_letter(
     assert [read(change) for change in decision.changes] == [
         ("reason", "They asked for it.", "They asked for it[ twice]."),
         ("商品 (thing1)", "新鲜[水]果", "新鲜[蔬]果"),
-        ("Page", "pages/[or]de[r/detail]", "pages/[in]de[x]"),
+        ("Page", "pages/[order/detail]", "pages/[index]"),
     ]
 
 

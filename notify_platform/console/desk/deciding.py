@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 State = SendJob.State
 # Above so many people the job's name is typed, where the mini-program has no threshold of its own.
 NAME_ABOVE = 100
+# Letters in the middle of a changed word agree by chance: so many in a row are no chance.
+SEEN_AS_SAME = 3
 _LABELS = {
     "name": gettext_lazy("name"),
     "purpose": gettext_lazy("reason"),
@@ -166,13 +168,18 @@ def changes(old: Content, new: Content) -> list[Change]:
 
 def _change(found: Difference, *, labels: Mapping[str, str]) -> Change:
     before, after = (_readable(found.path, value) for value in (found.before, found.after))
-    matcher = SequenceMatcher(None, before, after, autojunk=False)
     was: list[Piece] = []
     now: list[Piece] = []
-    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
-        was += [Piece(before[i1:i2], tag != "equal")] if i2 > i1 else []
-        now += [Piece(after[j1:j2], tag != "equal")] if j2 > j1 else []
-    return Change(_label(found.path, labels=labels), was, now)
+    here = there = 0
+    for block in SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks():
+        same = before[block.a : block.a + block.size]
+        if same and same.isascii() and len(same) < SEEN_AS_SAME and 0 < block.a < len(before) - block.size:
+            continue
+        was += [Piece(before[here : block.a], True), Piece(same, False)]
+        now += [Piece(after[there : block.b], True), Piece(same, False)]
+        here, there = block.a + block.size, block.b + block.size
+    label = _label(found.path, labels=labels)
+    return Change(label, [piece for piece in was if piece.text], [piece for piece in now if piece.text])
 
 
 def _label(path: tuple[str, ...], *, labels: Mapping[str, str]) -> str:
