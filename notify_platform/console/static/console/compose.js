@@ -224,13 +224,11 @@
   function start() {
     if (!here.root().dataset.template) {
       here.showSteps();
-      here.watchSteps();
       return;
     }
     reach = counted = checked = "";
     here.readValues();
     here.refresh();
-    here.watchSteps();
     countPeople();
   }
 
@@ -254,4 +252,5 @@
   if (here.root().dataset.template) takeAudience();
   start();
   if (here.root().dataset.hasErrors) here.goWrong();
+  else if (!here.root().dataset.job) (here.part("word") || here.part("template-search"))?.focus({ preventScroll: true });
 })();
