@@ -112,6 +112,7 @@ def test_from_the_log_in_to_a_submitted_job_takes_at_most_twelve_clicks(
         " Number(sessionStorage.getItem('presses') || 0) + 1), true)"
     )
     tab.goto(reverse("admin:login"))
+    tab.locator("[name=username]").click()
     tab.keyboard.type("olga")
     tab.keyboard.press("Tab")
     tab.keyboard.type("pass-word-1")
@@ -120,7 +121,7 @@ def test_from_the_log_in_to_a_submitted_job_takes_at_most_twelve_clicks(
     tab.locator(f'a[href^="{ADD}"]').first.click()
     tab.get_by_role("link", name="Fruit is here").click()
     expect(tab.locator("#id_text_thing1")).to_be_focused()
-    tab.get_by_role("button", name="Nickname").click()
+    tab.get_by_role("button", name="Nickname").first.click()
     tab.keyboard.type("的水果节")
     for selector, words in (
         ("#id_text_phrase2", "即将开始"),
@@ -139,7 +140,7 @@ def test_from_the_log_in_to_a_submitted_job_takes_at_most_twelve_clicks(
     assert (job.state, job.created_by) == (SendJob.State.SUBMITTED, operator)
     assert job.variants.get().texts["thing1"] == "{{ nickname | friend }}的水果节"
     # The list of the select opens in one press and is chosen from in another, which the browser's own list swallows.
-    assert int(tab.evaluate("sessionStorage.getItem('presses')")) + 1 <= 12
+    assert int(tab.evaluate("sessionStorage.getItem('presses')")) + 1 == 9
     assert complaints == []
 
 
