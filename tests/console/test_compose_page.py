@@ -306,6 +306,14 @@ def test_the_check_tells_reach_cost_and_other_jobs(desk: Client, template: Messa
     assert (answer["mends"], "The other one" in answer["html"]) == (0, True)
     assert "the same people get the same card" in answer["html"]
     assert "It needs no approval: it can reach at most 100 people." in answer["html"]
+    assert "2 consents" in answer["html"]
+
+
+def test_a_rule_that_makes_no_sense_is_told_at_the_audience(desk: Client, template: MessageTemplate) -> None:
+    typed(template)
+    Audience.objects.update(rule={"shoe_size": 43})
+    answer = ask(desk, "check", template)
+    assert (answer["mends"], 'data-goto="id_audience"' in answer["html"]) == (1, True)
 
 
 # --- saving --------------------------------------------------------------------------------------------------------
