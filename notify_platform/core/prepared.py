@@ -115,8 +115,7 @@ class Prepared(Generic[M]):
 
 def _object(statement: _Statement, row: tuple[Any, ...]) -> Any:
     found = statement.model.from_db(connection.alias, statement.names, row)
-    for name, place in statement.beside.items():
-        setattr(found, name, row[place])
+    vars(found).update({name: row[place] for name, place in statement.beside.items()})
     return found
 
 

@@ -1,4 +1,4 @@
-"""The ledger of consent: with ``validity`` and ``forgetting`` the only writer of the states of units and relations.
+"""The ledger of consent, which writes the states of units (with ``validity``) and of relations (with ``forgetting``).
 
 A unit is granted, reserved for one message, then spent or given back; or it lapses, or is revoked. Every change is a
 compare-and-set on a set of rows; what was not in the expected state is left alone, and the count says so.
