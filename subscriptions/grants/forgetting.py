@@ -1,4 +1,4 @@
-"""The consents of a person who is to be forgotten; beside ``ledger`` a writer of what stands between a person and a template."""
+"""The consents of a person who is to be forgotten; beside ``ledger`` a writer of the states of relations."""
 
 from __future__ import annotations
 
