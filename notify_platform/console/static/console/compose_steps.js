@@ -58,11 +58,20 @@
     const target = section(name);
     settledAt = Date.now() + 400;
     target.scrollIntoView({ block: "start" });
-    const first = target.querySelector("input:not([type=hidden]):not([disabled]), select, textarea, [data-check-now], [data-submit]");
+    const able = "input:not([type=hidden]):not([disabled]), select, textarea, [data-check-now], [data-submit]";
+    const first = [...target.querySelectorAll(able)].find((input) => input.offsetParent !== null);
     const radio = target.querySelector("input[type=radio]:checked");
     (name === "when" && radio ? radio : first || target).focus({ preventScroll: true });
     arrive(name);
+    if (name === "check") here.check().then(() => show(target));
   };
+
+  // What has just come made the page longer: the step that was asked for can come up to its place now.
+  function show(target) {
+    if (current !== target.dataset.step) return;
+    settledAt = Date.now() + 400;
+    target.scrollIntoView({ block: "start" });
+  }
 
   here.goNext = () => {
     const at = document.activeElement?.closest("[data-step]")?.dataset.step || current;
