@@ -20,9 +20,9 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWid
 from notify_platform.console.desk.base import (
     SECRETS_OF_MINI_PROGRAM,
     DeskAdmin,
+    DeskInline,
     OfMiniProgram,
     PersonLogAdmin,
-    ThemedInline,
     label,
 )
 from notify_platform.console.desk.snippets import WithSnippets
@@ -109,7 +109,7 @@ class GrantAdmin(PersonLogAdmin):
         return format_html('<a class="desk-link" href="{}">{}</a>', url, row.answer_id)
 
 
-class AskedInline(ThemedInline):
+class AskedInline(DeskInline):
     """The templates a scene asks for."""
 
     model = SceneTemplate

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import admin
 from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import reverse
@@ -16,6 +15,7 @@ from django.utils import formats
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from notify_platform.console import access
 from notify_platform.console.desk import durations, setup, troubles
 from notify_platform.console.desk.jobs import state_label
 from notify_platform.console.desk.setup import Step
@@ -94,7 +94,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def _programs(request: HttpRequest) -> Mapping[int, str]:
     """Return the mini-programs this colleague works with, by name."""
-    allowed = admin.site.get_model_admin(MiniProgram).get_queryset(request)
+    allowed = access.limit(MiniProgram.objects.all(), to=request.user)
     return dict(allowed.order_by("name", "pk").values_list("pk", "name"))
 
 
