@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass
 from datetime import date, timedelta
 from typing import Final
 
@@ -21,9 +21,9 @@ SHOWN: Final = 7
 COMPARED: Final = 2 * SHOWN
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Sums:
-    """What happened in some days: answers in popups, and messages."""
+    """What happened in some days: answers in popups, and messages. They can be added up."""
 
     agreed: int = 0
     refused: int = 0
@@ -44,10 +44,8 @@ class Sums:
         """Return how many messages WeChat accepted and has not told the end of."""
         return self.accepted - self.delivered - self.undelivered
 
-    def add(self, other: Sums) -> None:
-        """Add another day's numbers."""
-        for one in fields(self):
-            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(slots=True)
@@ -70,12 +68,12 @@ class Overview:
     @property
     def week(self) -> Sums:
         """Return the sums of the last 7 days."""
-        return _sum(list(self.by_day.values())[-SHOWN:])
+        return sum(list(self.by_day.values())[-SHOWN:], Sums())
 
     @property
     def week_before(self) -> Sums:
         """Return the sums of the 7 days before those."""
-        return _sum(list(self.by_day.values())[:-SHOWN])
+        return sum(list(self.by_day.values())[:-SHOWN], Sums())
 
 
 def of_programs(ids: Collection[int]) -> Mapping[int, Overview]:
@@ -92,7 +90,7 @@ def of_programs(ids: Collection[int]) -> Mapping[int, Overview]:
     since = timezone.localdate() - timedelta(days=COMPARED + 1)
     for (pk, day), sums in [*_answers(ids, since=since).items(), *_messages(ids, since=since).items()]:
         if pk in found and day in found[pk].by_day:
-            found[pk].by_day[day].add(sums)
+            found[pk].by_day[day] += sums
     return found
 
 
@@ -103,9 +101,9 @@ def _answers(ids: Collection[int], *, since: date) -> Mapping[tuple[int, date], 
         rows.values_list("scene__mini_program", "day", "word").order_by().annotate(Sum("times"))
     ):
         if word.startswith("accept"):
-            said[pk, day].agreed += times
+            said[pk, day] += Sums(agreed=times)
         elif word == "reject":
-            said[pk, day].refused += times
+            said[pk, day] += Sums(refused=times)
     return said
 
 
@@ -113,10 +111,3 @@ def _messages(ids: Collection[int], *, since: date) -> Mapping[tuple[int, date],
     rows = SendingTally.objects.filter(day__gte=since, job__mini_program__in=ids)
     sums = rows.values_list("job__mini_program", "day").order_by().annotate(*map(Sum, sending.COLUMNS))
     return {(pk, day): Sums(**dict(zip(sending.COLUMNS, numbers, strict=True))) for pk, day, *numbers in sums}
-
-
-def _sum(some: Sequence[Sums]) -> Sums:
-    total = Sums()
-    for one in some:
-        total.add(one)
-    return total

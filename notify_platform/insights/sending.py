@@ -23,6 +23,8 @@ from notify_platform.jobs.models import SendJob
 State = Delivery.State
 # Sent events and answers of phones may be as late as this; afterwards a job that is over stays as it was counted.
 SETTLING: Final = timedelta(hours=2)
+# The days a person looks at, and those they are compared with.
+FIRST_TIME: Final = 14
 COLUMNS: Final = ("left", "accepted", "delivered", "undelivered", "failed", "opened")
 _COUNTED_AS: Final[Mapping[str, tuple[str, ...]]] = {
     State.SENDING: ("left",),
@@ -37,12 +39,13 @@ Sums = Mapping[int, Counter[str]]
 
 
 def tally_lately() -> int:
-    """Count today and yesterday again, wherever they are; returns how many rows were written."""
+    """Count today and yesterday again, wherever they are, and the first time what was before; returns how many rows."""
     now = timezone.now()
+    back = 1 if SendingTally.objects.exists() else FIRST_TIME
     return sum(
         _rebuild_day(days.day_of(now, zone=zone) - timedelta(days=ago), zone=zone, now=now)
         for zone in set(days.zones().values())
-        for ago in (0, 1)
+        for ago in range(back + 1)
     )
 
 

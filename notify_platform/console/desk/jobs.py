@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console import access
-from notify_platform.console.desk import cards, composing, deeds, progress, trail
+from notify_platform.console.desk import cards, composing, deeds, following, progress, trail
 from notify_platform.console.desk.base import (
     SECRETS_OF_MINI_PROGRAM,
     DeskAdmin,
@@ -28,6 +28,7 @@ from notify_platform.console.desk.base import (
 )
 from notify_platform.console.desk.consent import in_stock
 from notify_platform.console.desk.deeds import DEEDS, Deed
+from notify_platform.console.desk.following import Following
 from notify_platform.core.errors import Refused
 from notify_platform.jobs import previews
 from notify_platform.jobs.models import SendJob
@@ -56,7 +57,7 @@ def state_label(job: SendJob) -> SafeString:
 
 
 @admin.register(SendJob)
-class SendJobAdmin(DeskAdmin):
+class SendJobAdmin(Following, DeskAdmin):
     """One broadcast from the first word to the last message."""
 
     form = composing.JobForm
@@ -182,7 +183,7 @@ class SendJobAdmin(DeskAdmin):
     def progress_view(self, request: HttpRequest, job_id: int) -> HttpResponse:
         """Return the numbers of a job as JSON: its state, whether it still moves, and the board as HTML."""
         job = self._job(request, job_id)
-        board = render_to_string("console/job_progress.html", {"job": job, "progress": progress.of_job(job)})
+        board = render_to_string("console/job_progress.html", {"job": job, **_progress_context(request, job)})
         return JsonResponse({"state": job.state, "moves": job.state == State.RUNNING, "html": board})
 
     def deed_view(self, request: HttpRequest, job_id: int, name: str) -> HttpResponse:
@@ -232,7 +233,8 @@ class SendJobAdmin(DeskAdmin):
         context = {
             **self._page(request, title=job.name, job=job),
             **self._deciding_context(request, job),
-            "progress": progress.of_job(job) if job.started_at else None,
+            **(_progress_context(request, job) if job.started_at else {}),
+            "may_follow_up": following.is_offered(job, to=request.user),
             "composer": name_of(job.created_by),
             "approver": name_of(job.approved_by),
             "words": _words(job),
@@ -272,6 +274,11 @@ def _named_template(request: HttpRequest) -> MessageTemplate | None:
     """Return the template the address names, if this colleague may see it and messages can be made of it."""
     template = composing.chosen_template(request.GET.get("template"))
     return template if template and access.may_see(template, by=request.user) else None
+
+
+def _progress_context(request: HttpRequest, job: SendJob) -> Mapping[str, Any]:
+    """Return what the progress part of a job's page shows to this colleague."""
+    return {"progress": progress.of_job(job), "may_settle": request.user.has_perm(deeds.OPERATE)}
 
 
 def _stock() -> dict[int, int]:

@@ -29,6 +29,8 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "pause": _("paused it"),
     "resume": _("resumed it"),
     "cancel": _("cancelled it"),
+    "follow_up": _("made it for those who did not get an earlier one"),
+    "settle_unknown": _("settled unknown results"),
     "process_again": _("had it processed again"),
     "settle_alert": _("settled it"),
     "lift_ban": _("lifted the ban"),
