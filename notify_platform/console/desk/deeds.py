@@ -43,6 +43,8 @@ class Deed:
     def is_offered(self, job: SendJob, *, to: User) -> bool:
         """Whether this person sees the button now."""
         is_own = self.second_person and job.created_by_id == to.pk
+        if job.is_pattern and self.verb is jobs.start:
+            return False
         return job.state in self.states and to.has_perm(self.permission) and not is_own
 
     def do(self, job: SendJob, *, by: User, reason: str) -> None:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console import access
-from notify_platform.console.desk import cards, composing, deeds, following, progress, trail
+from notify_platform.console.desk import cards, composing, deeds, following, progress, schedules, trail
 from notify_platform.console.desk.base import (
     SECRETS_OF_MINI_PROGRAM,
     DeskAdmin,
@@ -29,6 +29,7 @@ from notify_platform.console.desk.base import (
 from notify_platform.console.desk.consent import in_stock
 from notify_platform.console.desk.deeds import DEEDS, Deed
 from notify_platform.console.desk.following import Following
+from notify_platform.console.desk.series import Repeating
 from notify_platform.core.errors import Refused
 from notify_platform.jobs import previews
 from notify_platform.jobs.models import SendJob
@@ -57,7 +58,7 @@ def state_label(job: SendJob) -> SafeString:
 
 
 @admin.register(SendJob)
-class SendJobAdmin(Following, DeskAdmin):
+class SendJobAdmin(Following, Repeating, DeskAdmin):
     """One broadcast from the first word to the last message."""
 
     form = composing.JobForm
@@ -69,7 +70,7 @@ class SendJobAdmin(Following, DeskAdmin):
     list_filter = (OfMiniProgram, "state")
     search_fields = ("name",)
     search_help_text = _("Words of the name.")
-    joined = ("mini_program", "template", "audience", "created_by", "approved_by")
+    joined = ("mini_program", "template", "audience", "series", "created_by", "approved_by")
     deferred = SECRETS_OF_MINI_PROGRAM
 
     # --- the list --------------------------------------------------------------------------------------------------
@@ -248,6 +249,10 @@ class SendJobAdmin(Following, DeskAdmin):
             "state_label": state_label(job),
             "deeds": deeds.offered(job, to=_user(request)),
             "card": cards.of_job(job),
+            "when_repeated": schedules.words(job.series) if job.series else "",
+            "may_repeat": job.state in SendJob.EDITABLE
+            and job.occurrence is None
+            and request.user.has_perm(deeds.CHANGE),
         }
 
     def _page(self, request: HttpRequest, *, title: str, job: SendJob | None = None) -> dict[str, Any]:
