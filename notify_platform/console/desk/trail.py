@@ -36,6 +36,7 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "end": _("ended it"),
     "follow_up": _("made it for those who did not get an earlier one"),
     "settle_unknown": _("settled unknown results"),
+    "copy": _("copied it from another job"),
     "process_again": _("had it processed again"),
     "settle_alert": _("settled it"),
     "lift_ban": _("lifted the ban"),
