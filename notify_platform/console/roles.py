@@ -89,6 +89,9 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "core.view_bell",
         "core.view_driverlease",
         "core.view_auditevent",
+        "console.view_failedlogin",
+        # Lets in again whoever gave too many wrong passwords.
+        "console.change_failedlogin",
     ),
 }
 LABELS: Mapping[str, _StrPromise] = {

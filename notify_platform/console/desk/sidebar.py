@@ -76,6 +76,7 @@ _GROUPS: tuple[tuple[_StrPromise, tuple[Item, ...]], ...] = (
             Item("delivery.pace", _("Paces"), "speed"),
             Item("core.workernode", _("Workers"), "memory"),
             Item("core.auditevent", _("Audit trail"), "history"),
+            Item("console.failedlogin", _("Failed log-ins"), "lock_person"),
             Item("auth.user", _("Accounts"), "badge"),
             Item("auth.group", _("Roles"), "shield_person"),
         ),

@@ -36,6 +36,12 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "revoke_key": _("revoked it"),
     "forget": _("forgot the person"),
     "export": _("exported the person's data"),
+    "log_in": _("logged in"),
+    "log_out": _("logged out"),
+    "log_in_failed": _("gave a wrong password"),
+    "locked_out": _("has to wait after too many wrong passwords"),
+    "let_in": _("let in again"),
+    "give_access": _("changed the mini-programs of a colleague"),
     "prune": _("deleted what was too old"),
 }
 SHOWN = 20
