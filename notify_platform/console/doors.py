@@ -91,8 +91,8 @@ def _left(sender: object, *, request: HttpRequest, user: User | None, **kwargs: 
 def _was_turned_away(
     sender: object, *, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
-    # django-axes, connected at its import, has counted by now: the last straw has an entry of its own, and whoever waits
-    # already is not written down again and again.
+    # django-axes, connected at its import, has counted by now: the last straw has an entry of its own, and whoever
+    # waits already is not written down again and again.
     if request is not None and not getattr(request, "axes_locked_out", False):
         _note("log_in_failed", str(credentials.get("username") or ""), request)
 
