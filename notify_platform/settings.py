@@ -83,6 +83,9 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_q",
     "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "notify_platform.core",
     "templates_app",
     "subscriptions",
@@ -103,6 +106,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "notify_platform.console.second_step.SecondStepGate",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -141,6 +146,9 @@ AXES_LOCKOUT_CALLABLE = "notify_platform.console.doors.locked_out"
 AXES_ENABLE_ADMIN = False
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
+# A code of the phone after the password: off, optional (for whoever sets it up) or required.
+DESK_TOTP = env.str("DESK_TOTP", default="off")
+OTP_TOTP_ISSUER = "notify_platform"
 
 # --- the API -------------------------------------------------------------------------------------------------------
 
@@ -270,7 +278,11 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "COLORS": {"primary": _PRIMARY},
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "notify_platform.console.desk.sidebar.favicon"}],
-    "STYLES": ["notify_platform.console.desk.sidebar.stylesheet"],
+    "ACCOUNT": {"navigation": "notify_platform.console.desk.second_step.account_links"},
+    "STYLES": [
+        "notify_platform.console.desk.sidebar.account_stylesheet",
+        "notify_platform.console.desk.sidebar.stylesheet",
+    ],
     "SIDEBAR": {"navigation": "notify_platform.console.desk.sidebar.navigation"},
     "LOGIN": {"form": "notify_platform.console.desk.login.LoginForm"},
     "DASHBOARD_CALLBACK": "notify_platform.console.desk.front.dashboard",

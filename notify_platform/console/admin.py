@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import django_otp.plugins.otp_static.admin
 import django_q.admin
 from django.contrib import admin
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from notify_platform.console.desk import (
@@ -32,6 +35,7 @@ __all__ = [
     "callbacks",
     "consent",
     "deliveries",
+    "django_otp",
     "django_q",
     "door",
     "jobs",
@@ -41,7 +45,7 @@ __all__ = [
     "triggers",
 ]
 
-# django-q2's own pages let whoever sees them run any function by its dotted name.
-for model in (Schedule, Success, Failure, OrmQ):
+# django-q2's own pages let whoever sees them run any function by its dotted name; django-otp's show keys.
+for model in (Schedule, Success, Failure, OrmQ, StaticDevice, TOTPDevice):
     if admin.site.is_registered(model):
         admin.site.unregister(model)

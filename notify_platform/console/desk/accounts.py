@@ -10,13 +10,15 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, Permission, User
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from notify_platform.console import access, roles
+from notify_platform.console import access, roles, second_step
 from notify_platform.console.desk.base import DeskAdmin, actor_of
+from notify_platform.console.desk.second_step import SecondStepPages
 from notify_platform.console.models import Access
 from templates_app.models import MiniProgram
 
@@ -75,7 +77,7 @@ class AccountForm(UserChangeForm):  # type: ignore[misc]
 
 
 @admin.register(User)
-class UserAdmin(_DjangoUserAdmin, DeskAdmin):
+class UserAdmin(_DjangoUserAdmin, SecondStepPages):
     """A colleague. What somebody may do comes from groups alone."""
 
     form = AccountForm
@@ -143,6 +145,15 @@ class UserAdmin(_DjangoUserAdmin, DeskAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """What somebody did stays with their name: switch the account off instead."""
         return False
+
+    change_form_after_template = "console/account_tools.html"
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Offer to reset the second step of a colleague who has one."""
+        colleague = context.get("original")
+        if colleague and second_step.phone_of(colleague):
+            context["second_step_drop_url"] = reverse("admin:auth_user_second_step_drop", args=[colleague.pk])
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Write the mini-programs with the roles."""

@@ -106,6 +106,11 @@ def stylesheet(request: HttpRequest) -> str:
     return static("console/desk.css")
 
 
+def account_stylesheet(request: HttpRequest) -> str:
+    """Return the address of the styles of accounts and of the audit trail."""
+    return static("console/account.css")
+
+
 def favicon(request: HttpRequest) -> str:
     """Return the address of the tab's picture."""
     return static("console/favicon.svg")

@@ -41,6 +41,10 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "log_in_failed": _("gave a wrong password"),
     "locked_out": _("has to wait after too many wrong passwords"),
     "let_in": _("let in again"),
+    "second_step_on": _("turned the second step on"),
+    "second_step_off": _("turned the second step off"),
+    "second_step_failed": _("gave a wrong code"),
+    "spare_code": _("logged in with a spare code"),
     "give_access": _("changed the mini-programs of a colleague"),
     "prune": _("deleted what was too old"),
 }
