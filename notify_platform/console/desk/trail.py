@@ -29,6 +29,7 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "pause": _("paused it"),
     "resume": _("resumed it"),
     "cancel": _("cancelled it"),
+    "copy": _("copied it from another job"),
     "process_again": _("had it processed again"),
     "settle_alert": _("settled it"),
     "lift_ban": _("lifted the ban"),
