@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import django_otp.plugins.otp_static.admin
 import django_q.admin
 from django.contrib import admin
+from django_otp.plugins.otp_static import admin as otp_static
 from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp import admin as otp_totp
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from django_q.models import Failure, OrmQ, Schedule, Success
 
@@ -35,11 +36,12 @@ __all__ = [
     "callbacks",
     "consent",
     "deliveries",
-    "django_otp",
     "django_q",
     "door",
     "jobs",
     "machines",
+    "otp_static",
+    "otp_totp",
     "people",
     "templates",
     "triggers",

@@ -111,6 +111,11 @@ def account_stylesheet(request: HttpRequest) -> str:
     return static("console/account.css")
 
 
+def template_stylesheet(request: HttpRequest) -> str:
+    """Return the address of the styles of templates and WeChat's library."""
+    return static("console/templates.css")
+
+
 def favicon(request: HttpRequest) -> str:
     """Return the address of the tab's picture."""
     return static("console/favicon.svg")

@@ -47,6 +47,9 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "second_step_failed": _("gave a wrong code"),
     "spare_code": _("logged in with a spare code"),
     "give_access": _("changed the mini-programs of a colleague"),
+    "sync_templates": _("fetched the templates"),
+    "add_template": _("added the template"),
+    "delete_template": _("deleted the template at WeChat"),
     "prune": _("deleted what was too old"),
 }
 SHOWN = 20
