@@ -281,7 +281,7 @@ UNFOLD = {
     "ACCOUNT": {"navigation": "notify_platform.console.desk.second_step.account_links"},
     "STYLES": [
         "notify_platform.console.desk.sidebar.account_stylesheet",
-        "notify_platform.console.desk.sidebar.template_stylesheet",
+        "notify_platform.console.desk.sidebar.record_stylesheet",
         "notify_platform.console.desk.sidebar.stylesheet",
     ],
     "SIDEBAR": {"navigation": "notify_platform.console.desk.sidebar.navigation"},

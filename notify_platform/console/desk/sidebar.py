@@ -111,9 +111,9 @@ def account_stylesheet(request: HttpRequest) -> str:
     return static("console/account.css")
 
 
-def template_stylesheet(request: HttpRequest) -> str:
-    """Return the address of the styles of templates and WeChat's library."""
-    return static("console/templates.css")
+def record_stylesheet(request: HttpRequest) -> str:
+    """Return the address of the styles of templates, WeChat's library and one person's page."""
+    return static("console/records.css")
 
 
 def favicon(request: HttpRequest) -> str:

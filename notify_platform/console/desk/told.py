@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 
+from notify_platform.console.desk.callbacks import masked
 from notify_platform.core.models import AuditEvent
 
 # What the trail calls a kind of row, where that is not its model's name.
@@ -50,13 +51,13 @@ def in_short(row: AuditEvent) -> str:
     if names:
         more = "…" if len(names) > _FIELDS_SHOWN else ""
         return "、".join(names[:_FIELDS_SHOWN]) + more
-    detail = row.detail if isinstance(row.detail, dict) else {}
-    return " · ".join(str(detail[key]) for key in ("username", "ip", "name", "rows") if detail.get(key))
+    detail = _detail(row)
+    return " · ".join(str(detail[key]) for key in ("username", "ip", "name") if detail.get(key))
 
 
 def lines_of(row: AuditEvent) -> Sequence[Line]:
     """Return every changed field, those of the parts after the row's own."""
-    detail = row.detail if isinstance(row.detail, dict) else {}
+    detail = _detail(row)
     model = _model_of(row.subject.rpartition(" ")[0])
     lines = list(_lines(detail.get("changes"), model))
     for part in detail.get("parts") or ():
@@ -65,6 +66,11 @@ def lines_of(row: AuditEvent) -> Sequence[Line]:
         if part.get("deleted"):
             lines.append(Line(title, title, gettext("deleted")))
     return lines
+
+
+def _detail(row: AuditEvent) -> dict[str, Any]:
+    detail = masked(row.detail)
+    return detail if isinstance(detail, dict) else {}
 
 
 def _lines(changes: Any, model: type[Model] | None) -> Iterator[Line]:
