@@ -23,6 +23,7 @@ from notify_platform.console.desk import (
     jobs,
     machines,
     people,
+    series,
     templates,
     triggers,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "otp_static",
     "otp_totp",
     "people",
+    "series",
     "templates",
     "triggers",
 ]

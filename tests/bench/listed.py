@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.bench import intake, sent_events
+from tests.bench import intake, plans, sent_events
 from tests.bench.rows import Row
 
 ROWS: Final[dict[str, Row]] = {
     "intake": Row("authorizations intake", intake.measure, intake.goals, intake.table, intake.profiles),
+    "plans": Row("plans", plans.measure, plans.goals, plans.table, plans.profiles),
     "sent-events": Row("sent events", sent_events.measure, sent_events.goals, sent_events.table, sent_events.profiles),
 }

@@ -15,7 +15,7 @@ from notify_platform.api import keys
 from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.console.models import FailedLogin
 from notify_platform.core.models import Bell, DriverLease, WorkerNode, audit
-from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Reason, Skip
+from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Reason, Skip, Throughput
 from notify_platform.jobs.models import Event, SendJob, Series, Trigger, Variant
 from subscriptions.models import (
     AskingTally,
@@ -102,6 +102,7 @@ def a_row_of_everything() -> dict[str, Any]:
         username=f"user {program.pk}", ip_address="192.0.2.1", user_agent="A browser", failures_since_start=5
     )
     now = timezone.now()
+    Throughput.objects.create(job=job, at=now, messages=1)
     WorkerNode.objects.create(name=f"host:{program.pk}", started_at=now, beat_at=now, pulse_at=now)
     Bell.objects.create(name=f"deliver:{program.pk}", rung_at=now)
     DriverLease.objects.create(name=f"host:{program.pk}/0", until=now)
