@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('subscriptions', '0008_bans'),
+        ('subscriptions', '0009_who_revoked'),
         ('templates_app', '0005_changes_at_wechat'),
     ]
 
