@@ -119,11 +119,12 @@ def _grant(row: Grant, held: Mapping[int, Delivery]) -> Sequence[Cell]:
     state = label(GRANT_TONES[Grant.State(row.state)], row.get_state_display())
     answer = _link("subscriptions_answer", row.answer_id, _at(row.granted_at))
     until = _at(row.expires_at) if row.expires_at else gettext("no limit")
-    return (str(row.template), state, answer, until, _at(row.settled_at), _message(held.get(row.pk)))
+    settled = f"{_at(row.settled_at)} · {row.get_revoked_by_display()}" if row.revoked_by else _at(row.settled_at)
+    return (str(row.template), state, answer, until, settled, _message(held.get(row.pk)))
 
 
 def _answer(row: Answer, held: Mapping[int, Delivery]) -> Sequence[Cell]:
-    words = row.answer + (f" · {gettext('without a popup')}" if row.is_silent else "")
+    words = str(_ANSWERS.get(row.answer, row.answer)) + (f" · {gettext('without a popup')}" if row.is_silent else "")
     scene = str(row.scene) if row.scene else "—"
     return (_at(row.answered_at), str(row.template), words, str(row.units), scene, row.get_source_display())
 
@@ -169,6 +170,7 @@ def _visit(row: Visit, held: Mapping[int, Delivery]) -> Sequence[Cell]:
     return (_at(row.at), row.page or "—")
 
 
+_ANSWERS = {"accept": _("agreed"), "reject": _("refused")}
 _OF_CARD = ("delivery__job", "delivery__trigger")
 _WHEN, _TEMPLATE, _MESSAGE = gettext_lazy("time"), gettext_lazy("template"), gettext_lazy("message")
 _ALL = (

@@ -286,6 +286,11 @@ class MessageTemplateAdmin(LibraryPages):
         (title, first), *others = fieldsets
         return [(title, {**first, "fields": (*first["fields"], "removal")}), *others]
 
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        """Show what WeChat has changed where it has changed something."""
+        has_changes = obj is not None and TemplateChange.objects.filter(template=obj).exists()
+        return self.inlines if has_changes else (FieldInline,)
+
     @admin.display(description=_("at WeChat"))
     def removal(self, row: MessageTemplate) -> SafeString:
         """Return the way to the question whether to delete it there."""

@@ -37,7 +37,7 @@ def link_to(subject: str) -> SafeString | str:
     kind, _space, number = subject.rpartition(" ")
     model = _model_of(kind)
     if model is None:
-        return gettext("log-in") if subject == "login" else subject
+        return {"login": gettext("log-in"), "retention": gettext("retention")}.get(subject, subject)
     words = f"{capfirst(str(model._meta.verbose_name))} {number}"
     if not number.isdigit():
         return words
