@@ -93,7 +93,7 @@
       here.part("checked").innerHTML = answer.html;
       checked = asked;
       isClean = answer.mends === 0;
-      word.textContent = "";
+      word.textContent = here.say(isClean ? "clean" : "unclean", { count: answer.mends });
     } catch (error) {
       word.textContent = here.say("broken");
       here.excuse(error);
