@@ -17,6 +17,7 @@ from notify_platform.console.desk import (
     jobs,
     machines,
     people,
+    series,
     templates,
     triggers,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "jobs",
     "machines",
     "people",
+    "series",
     "templates",
     "triggers",
 ]

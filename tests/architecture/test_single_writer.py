@@ -56,6 +56,7 @@ OWNED = [
     Owned("templates_app.MessageTemplate", "state", frozenset({"templates_app/catalog.py"})),
     Owned("templates_app.AccessToken", "*", frozenset({"notify_platform/wechat/tokens.py"})),
     Owned("jobs.SendJob", "state", frozenset({"notify_platform/jobs/jobs.py"})),
+    Owned("jobs.Series", "*", frozenset({"notify_platform/jobs/series.py"})),
     Owned("jobs.Event", "*", frozenset({"notify_platform/jobs/events.py"})),
     Owned(
         "delivery.Delivery",

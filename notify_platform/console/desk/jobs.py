@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from notify_platform.console.desk import cards, deeds, progress, trail
+from notify_platform.console.desk import cards, deeds, following, progress, schedules, trail
 from notify_platform.console.desk.base import (
     SECRETS_OF_MINI_PROGRAM,
     OfMiniProgram,
@@ -25,6 +25,8 @@ from notify_platform.console.desk.base import (
 )
 from notify_platform.console.desk.compose_page import ComposePage
 from notify_platform.console.desk.deeds import DEEDS, Deed
+from notify_platform.console.desk.following import Following
+from notify_platform.console.desk.series import Repeating
 from notify_platform.core.errors import Refused
 from notify_platform.jobs import copies, previews
 from notify_platform.jobs.models import SendJob
@@ -52,14 +54,14 @@ def state_label(job: SendJob) -> SafeString:
 
 
 @admin.register(SendJob)
-class SendJobAdmin(ComposePage):
+class SendJobAdmin(Following, Repeating, ComposePage):
     """One broadcast from the first word to the last message."""
 
     list_display = ("name", "state_word", "template", "audience", "size", "starts_at", "composer", "created_at")
     list_filter = (OfMiniProgram, "state")
     search_fields = ("name",)
     search_help_text = _("Words of the name.")
-    joined = ("mini_program", "template", "audience", "created_by", "approved_by")
+    joined = ("mini_program", "template", "audience", "series", "created_by", "approved_by")
     deferred = SECRETS_OF_MINI_PROGRAM
 
     # --- the list --------------------------------------------------------------------------------------------------
@@ -125,7 +127,7 @@ class SendJobAdmin(ComposePage):
     def progress_view(self, request: HttpRequest, job_id: int) -> HttpResponse:
         """Return the numbers of a job as JSON: its state, whether it still moves, and the board as HTML."""
         job = self._job(request, job_id)
-        board = render_to_string("console/job_progress.html", {"job": job, "progress": progress.of_job(job)})
+        board = render_to_string("console/job_progress.html", {"job": job, **_progress_context(request, job)})
         return JsonResponse({"state": job.state, "moves": job.state == State.RUNNING, "html": board})
 
     def copy_view(self, request: HttpRequest, job_id: int) -> HttpResponse:
@@ -186,7 +188,8 @@ class SendJobAdmin(ComposePage):
         context = {
             **self._page(request, title=job.name, job=job),
             **self._deciding_context(request, job),
-            "progress": progress.of_job(job) if job.started_at else None,
+            **(_progress_context(request, job) if job.started_at else {}),
+            "may_follow_up": following.is_offered(job, to=request.user),
             "composer": name_of(job.created_by),
             "approver": name_of(job.approved_by),
             "words": _words(job),
@@ -200,6 +203,10 @@ class SendJobAdmin(ComposePage):
             "state_label": state_label(job),
             "deeds": deeds.offered(job, to=_user(request)),
             "card": cards.of_job(job),
+            "when_repeated": schedules.words(job.series) if job.series else "",
+            "may_repeat": job.state in SendJob.EDITABLE
+            and job.occurrence is None
+            and request.user.has_perm(deeds.CHANGE),
             "may_copy": self.has_add_permission(request),
         }
 
@@ -221,6 +228,11 @@ class SendJobAdmin(ComposePage):
             raise PermissionDenied
         found: SendJob = job
         return found
+
+
+def _progress_context(request: HttpRequest, job: SendJob) -> Mapping[str, Any]:
+    """Return what the progress part of a job's page shows to this colleague."""
+    return {"progress": progress.of_job(job), "may_settle": request.user.has_perm(deeds.OPERATE)}
 
 
 def _words(job: SendJob) -> list[tuple[str, str]]:
