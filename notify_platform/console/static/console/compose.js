@@ -118,6 +118,12 @@
     form.submit();
   };
 
+  // A page of its own that speaks of the saved draft.
+  async function goOn(button) {
+    const answer = await here.save("draft");
+    if (answer) window.location.assign(answer[button.dataset.then]);
+  }
+
   // --- another template ---------------------------------------------------------------------------------------------
 
   async function choose(link) {
@@ -189,7 +195,7 @@
   }
 
   function pressed(event) {
-    const target = event.target.closest("[data-insert], [data-choose], [data-step-link], [data-goto], [data-check-now], [data-next], [data-new-audience]");
+    const target = event.target.closest("[data-insert], [data-choose], [data-step-link], [data-goto], [data-check-now], [data-next], [data-then], [data-new-audience]");
     if (!target || event.ctrlKey || event.metaKey || event.shiftKey) return;
     const { insert, choose: template, stepLink, goto } = target.dataset;
     if (template && !here.root().dataset.template) return;
@@ -202,6 +208,7 @@
     else if (template) choose(target);
     else if (stepLink) here.goTo(stepLink);
     else if (goto) document.getElementById(goto)?.focus();
+    else if (target.matches("[data-then]")) goOn(target);
     else if (target.matches("[data-check-now]")) {
       checked = "";
       here.check();
