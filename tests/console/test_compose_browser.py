@@ -343,7 +343,7 @@ def test_a_new_job_is_saved_on_the_way_to_its_weekly_schedule(page: Page, templa
     page.get_by_label("Monday").check()
     page.get_by_role("button", name="Save the schedule").click()
     expect(page.locator("#when")).to_contain_text("repeated")
-    expect(page.locator("#when").get_by_role("button", name="Change the schedule")).to_be_visible()
+    expect(page.locator("#when").get_by_role("link", name="Change the schedule")).to_be_visible()
     job.refresh_from_db()
     assert job.series is not None
 
