@@ -66,6 +66,8 @@ class Subscriber(models.Model):
             models.Index(
                 fields=["mini_program", "id"], name="subscriber_testers", condition=Q(tester_since__isnull=False)
             ),
+            # The desk finds people by how their nickname begins.
+            models.Index(fields=["nickname"], name="subscriber_nickname", opclasses=["varchar_pattern_ops"]),
             # The forecast: whom no card reaches.
             models.Index(
                 fields=["mini_program", "id"],
