@@ -19,6 +19,7 @@ from subscriptions.models import Audience, AudienceMember
 
 # Older ones are dropped: a job that goes back and forth so often has been read before.
 KEPT = 10
+ORDER = ("name", "purpose", "template", "fields", "audience", "words", "fit", "times", "pace")
 Content = dict[str, Any]
 
 
@@ -82,14 +83,15 @@ def before(job: SendJob) -> Mapping[str, Any] | None:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
-    """Return what differs between two contents, in their order."""
+    """Return what differs between two contents, in the order of the page."""
     was, now = _flat(old), _flat(new)
-    paths = [*now, *(path for path in was if path not in now)]
-    return [
-        Difference(path, was.get(path, ""), now.get(path, ""))
-        for path in paths
-        if was.get(path, "") != now.get(path, "")
-    ]
+    changed = [path for path in was.keys() | now.keys() if was.get(path, "") != now.get(path, "")]
+    return [Difference(path, was.get(path, ""), now.get(path, "")) for path in sorted(changed, key=_place)]
+
+
+def _place(path: tuple[str, ...]) -> tuple[int, bool, tuple[str, ...]]:
+    """Return where a difference is told: PostgreSQL keeps JSON in an order of its own."""
+    return ORDER.index(path[0]), path[-1] == "page", path
 
 
 def _flat(content: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], str]:

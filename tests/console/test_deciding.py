@@ -212,8 +212,9 @@ def test_for_a_few_people_nothing_is_typed(job: SendJob, approver: Client) -> No
 def test_who_submitted_it_does_not_approve_it_either(draft: SendJob, colleague: Colleague, at_desk: At) -> None:
     helper = colleague(None)
     jobs.submit(draft, by=helper)
+    desk = at_desk(helper)
     before = facts(draft)
-    answer = at_desk(helper).post(url(draft, "approve"), {"seen": versions.digest(versions.content_of(draft))})
+    answer = desk.post(url(draft, "approve"), {"seen": versions.digest(versions.content_of(draft))})
     assert said(answer) == ["Your own job has to be approved by somebody else."]
     assert facts(draft) == before
 

@@ -241,7 +241,9 @@ def test_testers_are_added_by_their_whole_openid_and_taken_off(desk: Client, dra
     desk.post(url(draft), {"do": "remove", "tester": person.pk})
     person.refresh_from_db()
     assert person.tester_since is None
-    assert list(AuditEvent.objects.order_by("pk").values_list("action", "subject")) == [
+    assert list(
+        AuditEvent.objects.filter(subject__startswith="subscriber").order_by("pk").values_list("action", "subject")
+    ) == [
         ("add_tester", f"subscriber {person.pk}"),
         ("remove_tester", f"subscriber {person.pk}"),
     ]
