@@ -246,7 +246,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "COLORS": {"primary": _PRIMARY},
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "notify_platform.console.desk.sidebar.favicon"}],
-    "STYLES": ["notify_platform.console.desk.sidebar.stylesheet"],
+    "STYLES": ["notify_platform.console.desk.sidebar.stylesheet", "notify_platform.console.desk.lists.stylesheet"],
     "SIDEBAR": {"navigation": "notify_platform.console.desk.sidebar.navigation"},
     "DASHBOARD_CALLBACK": "notify_platform.console.desk.front.dashboard",
 }

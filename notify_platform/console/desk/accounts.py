@@ -180,6 +180,7 @@ class AuditEventAdmin(LogAdmin):
     """Who did what."""
 
     list_display = ("at", "who", "what", "subject", "why")
+    moment = "at"
     search_fields = ("subject__exact",)
     search_help_text = _("Kind and number, e.g. job 12.")
     fields = ("at", "who", "what", "subject", "why", "everything")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.forms import BaseForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 
+from notify_platform.console.desk import views
+from notify_platform.console.desk.lists import CAP, LogList
+from notify_platform.core.errors import Refused
 from notify_platform.core.models import audit
 from subscriptions.models import Subscriber
 from templates_app.models import MiniProgram
@@ -48,7 +54,7 @@ SECRETS_OF_MINI_PROGRAM = tuple(f"mini_program__{name}" for name in SECRETS)
 class CappedPaginator(AnyPaginator):
     """Counts rows up to ``CAP`` and then stops: the pages of a log are read from its new end."""
 
-    CAP = 10_000
+    CAP = CAP
     template_name = "console/pagination.html"
 
     @cached_property
@@ -139,6 +145,14 @@ class Numbered:
 class LogAdmin(DeskAdmin):
     """Rows that only the platform writes: they can be read and nothing else."""
 
+    list_before_template = "console/list_head.html"
+    # The column the tabs above the list are made of; an index begins with it and ends with the key.
+    tab_field: ClassVar[str] = ""
+    # Words of the address that stand for several values of it.
+    tabs_together: ClassVar[Mapping[str, Sequence[str]]] = {}
+    tabs_together_words: ClassVar[Mapping[str, Any]] = {}
+    # The column that grows with the key: by it the days of a list are chosen.
+    moment: ClassVar[str] = ""
     # Newest first and no other way: there is no index to sort millions of rows by anything else.
     sortable_by = ()
     # Rows that have a name of their own are called by it.
@@ -151,6 +165,54 @@ class LogAdmin(DeskAdmin):
             context["original"] = Numbered(row)
             context["subtitle"] = str(Numbered(row))
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        """Page by key; the few rows that are called by a name are a list like any other."""
+        return LogList if tuple(self.ordering or ()) == ("-id",) else DeskList
+
+    def tabs_of(self, asked: Mapping[str, str]) -> Sequence[tuple[str, Any]]:
+        """Return the values and words of the tabs."""
+        return self.opts.get_field(self.tab_field).choices or () if self.tab_field else ()  # type: ignore[union-attr]
+
+    def is_split(self, asked: Mapping[str, str]) -> bool:
+        """Whether the index that finds these rows in order begins with more than ``tab_field``."""
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the two buttons of saved views."""
+        wrap, name = self.admin_site.admin_view, f"{self.opts.app_label}_{self.opts.model_name}"
+        return [
+            path("views/", wrap(require_POST(self.keep_view)), name=f"{name}_keep_view"),
+            path("views/<int:view_id>/drop/", wrap(require_POST(self.drop_view)), name=f"{name}_drop_view"),
+            *super().get_urls(),
+        ]
+
+    def keep_view(self, request: HttpRequest) -> HttpResponse:
+        """Save the filters of this list under a name."""
+        user, query = self._reader(request), request.POST.get("query", "")
+        try:
+            view = views.keep(by=user, model=self.model, name=request.POST.get("name", ""), query=query)
+        except Refused as refusal:
+            messages.error(request, refusal.message)
+        else:
+            query = view.query
+            messages.success(request, gettext("The view “%(name)s” was saved.") % {"name": view.name})
+        return HttpResponseRedirect(f"{self._list_url()}?{query}")
+
+    def drop_view(self, request: HttpRequest, view_id: int) -> HttpResponse:
+        """Delete one's own view."""
+        if views.drop(by=self._reader(request), model=self.model, pk=view_id):
+            messages.success(request, gettext("The view was deleted."))
+        return HttpResponseRedirect(self._list_url())
+
+    def _reader(self, request: HttpRequest) -> AbstractBaseUser:
+        user = actor_of(request)
+        if user is None or not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        return user
+
+    def _list_url(self) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody adds a row."""

@@ -66,7 +66,7 @@ class SubscriptionAdmin(PersonLogAdmin):
     """The standing relation between a person and a template."""
 
     list_display = ("person", "template", "state_label", "always_keep", "muted_at", "changed_at")
-    list_filter = ("state",)
+    tab_field = "state"
     fields = ("person", "template", "state_label", "always_keep", "muted_at", "changed_at")
     joined = ("subscriber", "template")
 
@@ -83,7 +83,8 @@ class AnswerAdmin(PersonLogAdmin):
     """What people answered, as it was reported."""
 
     list_display = ("answered_at", "person", "template", "answer", "units", "source", "scene")
-    list_filter = ("source",)
+    tab_field = "source"
+    moment = "received_at"
     fields = ("person", "template", "scene", "answer", "units", "source", "answered_at", "received_at")
     joined = ("subscriber", "template", "scene")
 
@@ -93,7 +94,7 @@ class GrantAdmin(PersonLogAdmin):
     """Consent unit by unit."""
 
     list_display = ("person", "template", "state_label", "granted_at", "expires_at", "settled_at")
-    list_filter = ("state",)
+    tab_field = "state"
     fields = ("person", "template", "state_label", "granted_at", "expires_at", "settled_at", "answer_link")
     joined = ("subscriber", "template")
 

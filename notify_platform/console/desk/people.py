@@ -160,5 +160,6 @@ class SubscriberAdmin(PrivacyPages):
 class VisitAdmin(PersonLogAdmin):
     """When people opened the mini-program."""
 
+    moment = "at"
     list_display = ("at", "person", "page")
     fields = ("person", "page", "at")
