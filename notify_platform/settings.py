@@ -182,6 +182,17 @@ SPECTACULAR_SETTINGS = {
 FORGETTING = ["notify_platform.callbacks.keeping.forget"]
 PRUNABLE_PUSHES = "notify_platform.callbacks.keeping.prunable"
 
+# --- whom a job can be sent to -------------------------------------------------------------------------------------
+
+# Criteria of audiences that need what lies above subscriptions, by dotted name.
+AUDIENCE_CRITERIA = {
+    "opened_jobs": "notify_platform.delivery.criteria.OPENED",
+    "not_opened_jobs": "notify_platform.delivery.criteria.NOT_OPENED",
+}
+# An uploaded list: a file that is larger, or holds more lines, is refused.
+LIST_MAX_MEGABYTES = env.int("LIST_MAX_MEGABYTES", default=64)
+LIST_MAX_ROWS = env.int("LIST_MAX_ROWS", default=1_000_000)
+
 # --- background work -----------------------------------------------------------------------------------------------
 
 # A task is a doorbell: short, idempotent, carrying ids. `retry` counts from the moment a task is fetched, so it has to
@@ -246,7 +257,11 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "COLORS": {"primary": _PRIMARY},
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "notify_platform.console.desk.sidebar.favicon"}],
-    "STYLES": ["notify_platform.console.desk.sidebar.stylesheet", "notify_platform.console.desk.lists.stylesheet"],
+    "STYLES": [
+        "notify_platform.console.desk.sidebar.stylesheet",
+        "notify_platform.console.desk.lists.stylesheet",
+        "notify_platform.console.desk.lists.audience_styles",
+    ],
     "SIDEBAR": {"navigation": "notify_platform.console.desk.sidebar.navigation"},
     "DASHBOARD_CALLBACK": "notify_platform.console.desk.front.dashboard",
 }

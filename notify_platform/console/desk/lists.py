@@ -321,3 +321,8 @@ def _number(text: str | None) -> int | None:
 def stylesheet(request: HttpRequest) -> str:
     """Return the address of the lists' own styles."""
     return static("console/lists.css")
+
+
+def audience_styles(request: HttpRequest) -> str:
+    """Return the address of the styles of audiences."""
+    return static("console/audiences.css")

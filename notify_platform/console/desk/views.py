@@ -24,7 +24,7 @@ _FLEETING = ("older", "newer", "e", "p", "q", "all", "_popup", "_to_field")
 
 def of(user_id: int | None, *, model: type[Model]) -> list[SavedView]:
     """Return a colleague's views of a list, in the order of their names."""
-    return list(SavedView.objects.filter(user_id=user_id, page=model._meta.label_lower).order_by("name"))
+    return list(SavedView.objects.filter(user=user_id, page=model._meta.label_lower).order_by("name"))
 
 
 def keep(*, by: AbstractBaseUser, model: type[Model], name: str, query: str) -> SavedView:
