@@ -50,7 +50,13 @@ def settle(alert: Alert, *, by: AbstractBaseUser | None) -> bool:
             settled_at=Now(), settled_by_id=by.pk if by else None
         )
         if settled:
-            audit(by, action="settle_alert", subject=f"alert {alert.pk}", kind=alert.kind)
+            audit(
+                by,
+                action="settle_alert",
+                subject=f"alert {alert.pk}",
+                mini_program=alert.mini_program_id,
+                kind=alert.kind,
+            )
     return settled == 1
 
 

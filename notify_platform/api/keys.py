@@ -76,7 +76,7 @@ def revoke(key: ApiKey, *, by: AbstractBaseUser | None) -> bool:
     with transaction.atomic():
         revoked = ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=Now()) == 1
         if revoked:
-            audit(by, action="revoke_key", subject=f"api key {key.pk}")
+            audit(by, action="revoke_key", subject=f"api key {key.pk}", mini_program=key.mini_program_id)
     return revoked
 
 

@@ -140,7 +140,9 @@ def process_again(chosen: QuerySet[CallbackEvent], *, by: AbstractBaseUser | Non
         numbers = list(undone.select_for_update(of=("self",)).values_list("pk", flat=True)[:AGAIN_AT_ONCE])
         if numbers:
             subject = f"callbackevent {numbers[0]}" if len(numbers) == 1 else "callbackevents"
-            audit(by, action="process_again", subject=subject, numbers=numbers)
+            programs = set(CallbackEvent.objects.filter(pk__in=numbers).values_list("mini_program", flat=True))
+            mini_program = programs.pop() if len(programs) == 1 else None
+            audit(by, action="process_again", subject=subject, mini_program=mini_program, numbers=numbers)
         return CallbackEvent.objects.filter(pk__in=numbers, state__in=CallbackEvent.UNDONE).update(
             state=State.PENDING, due_at=Now(), attempts=0, error="", handled_at=None
         )

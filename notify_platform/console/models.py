@@ -1,10 +1,32 @@
-"""What a colleague keeps at the desk."""
+"""What the desk itself remembers of its people."""
 
 from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from templates_app.models import MiniProgram
+
+
+class Access(models.Model):
+    """A colleague works with a mini-program; ``console.access`` says what that means and is the only writer."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="accesses", verbose_name=_("colleague")
+    )
+    mini_program = models.ForeignKey(
+        MiniProgram, on_delete=models.PROTECT, related_name="+", verbose_name=_("mini-program")
+    )
+
+    class Meta:
+        verbose_name = _("access to a mini-program")
+        verbose_name_plural = _("access to mini-programs")
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["user", "mini_program"], name="access_once_per_mini_program")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.mini_program_id}"
 
 
 class SavedView(models.Model):

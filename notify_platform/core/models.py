@@ -25,6 +25,8 @@ class AuditEvent(models.Model):
     )
     action = models.CharField(_("action"), max_length=40)
     subject = models.CharField(_("subject"), max_length=80, help_text=_("Kind and number, e.g. job 12."))
+    # A number, no relation: this floor knows no mini-programs. Empty: it concerns none, or all.
+    mini_program = models.BigIntegerField(null=True, blank=True, editable=False)
     detail = models.JSONField(_("detail"), default=dict, blank=True)
 
     class Meta:
@@ -33,6 +35,8 @@ class AuditEvent(models.Model):
         indexes = [
             # The trail of one subject, newest first.
             models.Index(fields=["subject", "-at"], name="audit_by_subject"),
+            # The trail of those who work with one mini-program, newest first.
+            models.Index(fields=["mini_program", "-id"], name="audit_by_program"),
         ]
 
     def __str__(self) -> str:
@@ -88,9 +92,16 @@ class DriverLease(models.Model):
         return self.name
 
 
-def audit(actor: AbstractBaseUser | None, *, action: str, subject: str, **detail: Any) -> None:
-    """Write one row of the trail; call it inside the transaction of the action."""
-    AuditEvent.objects.create(actor_id=actor.pk if actor else None, action=action, subject=subject, detail=detail)
+def audit(
+    actor: AbstractBaseUser | None, *, action: str, subject: str, mini_program: int | None = None, **detail: Any
+) -> None:
+    """Write one row of the trail; call it inside the transaction of the action.
+
+    ``mini_program`` is the number of the one it concerns: who works with others does not see the row.
+    """
+    AuditEvent.objects.create(
+        actor_id=actor.pk if actor else None, action=action, subject=subject, mini_program=mini_program, detail=detail
+    )
 
 
 def strike_from_audit(words: Mapping[str, str]) -> int:

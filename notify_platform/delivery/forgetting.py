@@ -58,7 +58,13 @@ def _forget(mini_program: MiniProgram, openids: Sequence[str], *, by: AbstractBa
     people.forget(ids)
     strike_from_audit(masks)
     for openid, subscriber_id in subscribers.items():
-        audit(by, action="forget", subject=f"subscriber {subscriber_id}", openid=masks[openid])
+        audit(
+            by,
+            action="forget",
+            subject=f"subscriber {subscriber_id}",
+            mini_program=mini_program.pk,
+            openid=masks[openid],
+        )
     return len(ids)
 
 

@@ -121,7 +121,7 @@ def _allow(template: MessageTemplate, *, by: AbstractBaseUser | None) -> bool:
         if not catalog.mark_allowed(template):
             return False
         alerts.settle_all(template.mini_program, kind=Alert.Kind.TEMPLATE_BANNED, subject=template.wechat_id)
-        audit(by, action="lift_ban", subject=f"messagetemplate {template.pk}")
+        audit(by, action="lift_ban", subject=f"messagetemplate {template.pk}", mini_program=template.mini_program_id)
         return True
 
 
@@ -132,7 +132,7 @@ def lift_app(mini_program: MiniProgram, *, by: AbstractBaseUser | None) -> bool:
         if not banned.update(banned_at=None):
             return False
         alerts.settle_all(mini_program, kind=Alert.Kind.APP_BANNED)
-        audit(by, action="lift_ban", subject=f"miniprogram {mini_program.pk}")
+        audit(by, action="lift_ban", subject=f"miniprogram {mini_program.pk}", mini_program=mini_program.pk)
         return True
 
 

@@ -48,7 +48,14 @@ def submit(job: SendJob, *, by: AbstractBaseUser | None) -> None:
             approved_at=None,
         )
         _require(moved, job, _("Only a draft can be submitted."))
-        audit(by, action="submit", subject=_subject(job), reach=reach, approval="not needed" if small else "needed")
+        audit(
+            by,
+            action="submit",
+            subject=_subject(job),
+            mini_program=job.mini_program_id,
+            reach=reach,
+            approval="not needed" if small else "needed",
+        )
 
 
 def approve(job: SendJob, *, by: AbstractBaseUser) -> None:
@@ -58,7 +65,7 @@ def approve(job: SendJob, *, by: AbstractBaseUser) -> None:
     with transaction.atomic():
         moved = _move(job, frm={State.SUBMITTED}, to=State.SCHEDULED, approved_by=by, approved_at=Now())
         _require(moved, job, _("Only a job that waits for approval can be approved."))
-        audit(by, action="approve", subject=_subject(job))
+        audit(by, action="approve", subject=_subject(job), mini_program=job.mini_program_id)
 
 
 def refuse(job: SendJob, *, by: AbstractBaseUser, reason: str) -> None:
@@ -72,7 +79,7 @@ def refuse(job: SendJob, *, by: AbstractBaseUser, reason: str) -> None:
             job,
             _("Only a job that waits for approval can be refused."),
         )
-        audit(by, action="refuse", subject=_subject(job), reason=reason.strip()[:400])
+        audit(by, action="refuse", subject=_subject(job), mini_program=job.mini_program_id, reason=reason.strip()[:400])
 
 
 def reopen(job: SendJob, *, by: AbstractBaseUser) -> None:
@@ -80,7 +87,7 @@ def reopen(job: SendJob, *, by: AbstractBaseUser) -> None:
     with transaction.atomic():
         moved = _move(job, frm={State.SUBMITTED, State.SCHEDULED}, to=State.DRAFT, approved_by=None, approved_at=None)
         _require(moved, job, _("Only a job that has not started can be taken back."))
-        audit(by, action="reopen", subject=_subject(job))
+        audit(by, action="reopen", subject=_subject(job), mini_program=job.mini_program_id)
 
 
 def start(job: SendJob, *, by: AbstractBaseUser | None = None) -> None:
@@ -89,7 +96,7 @@ def start(job: SendJob, *, by: AbstractBaseUser | None = None) -> None:
         newest = Subscriber.objects.filter(mini_program_id=job.mini_program_id).aggregate(newest=Max("pk"))["newest"]
         moved = _move(job, frm={State.SCHEDULED}, to=State.RUNNING, started_at=Now(), fanout_upto=newest or 0)
         _require(moved, job, _("Only an approved job can be started."))
-        audit(by, action="start", subject=_subject(job))
+        audit(by, action="start", subject=_subject(job), mini_program=job.mini_program_id)
 
 
 def start_due() -> int:
@@ -109,7 +116,7 @@ def pause(job: SendJob, *, by: AbstractBaseUser) -> None:
     with transaction.atomic():
         moved = _move(job, frm={State.RUNNING}, to=State.PAUSED, pause_reason=SendJob.PauseReason.OPERATOR)
         _require(moved, job, _("Only a running job can be paused."))
-        audit(by, action="pause", subject=_subject(job))
+        audit(by, action="pause", subject=_subject(job), mini_program=job.mini_program_id)
 
 
 def pause_all(
@@ -129,7 +136,14 @@ def pause_all(
     with transaction.atomic():
         running = list(SendJob.objects.select_for_update().filter(whom, state=State.RUNNING).order_by("pk"))
         for job in running:
-            audit(None, action="pause", subject=_subject(job), reason=str(reason), detail=detail)
+            audit(
+                None,
+                action="pause",
+                subject=_subject(job),
+                mini_program=job.mini_program_id,
+                reason=str(reason),
+                detail=detail,
+            )
         return SendJob.objects.filter(pk__in=[job.pk for job in running], state=State.RUNNING).update(
             state=State.PAUSED, pause_reason=reason, pause_detail=detail[:400]
         )
@@ -139,14 +153,14 @@ def resume(job: SendJob, *, by: AbstractBaseUser) -> None:
     """Go on."""
     with transaction.atomic():
         _require(_move(job, frm={State.PAUSED}, to=State.RUNNING), job, _("Only a paused job can go on."))
-        audit(by, action="resume", subject=_subject(job))
+        audit(by, action="resume", subject=_subject(job), mini_program=job.mini_program_id)
 
 
 def cancel(job: SendJob, *, by: AbstractBaseUser) -> None:
     """Stop for good. Who has not been sent to yet gets nothing; what has left stays in the log."""
     with transaction.atomic():
         _require(_move(job, frm=SendJob.CANCELLABLE, to=State.CANCELLED), job, _("This job is over."))
-        audit(by, action="cancel", subject=_subject(job))
+        audit(by, action="cancel", subject=_subject(job), mini_program=job.mini_program_id)
 
 
 def close_cancelled(job: SendJob) -> bool:

@@ -62,9 +62,7 @@ def _check_name(name: str, head: bytes) -> None:
     """Hold the name's ending against what the file begins with."""
     if head.startswith(_OLD_EXCEL):
         raise Refused(
-            _(
-                "This is a file of an old Excel, or one with a password. Save it as .xlsx without a password, or as .csv."
-            ),
+            _("This is a file of an old Excel, or one with a password. Save it as .xlsx without one, or as .csv."),
             code="old_excel",
         )
     if not name.endswith(CSV_NAMES + EXCEL_NAMES):

@@ -139,6 +139,7 @@ def save(
             by,
             action="upload_list",
             subject=f"audience {audience.pk}",
+            mini_program=mini_program.pk,
             file=name[:80],
             people=report.good,
             left_out=report.left_out,

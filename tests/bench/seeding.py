@@ -102,7 +102,8 @@ class History:
                 "tags": "'[]'", "interests": "'[]'", "session_version": "1", "created_at": at, "last_visit_at": at,
             },
             "subscriptions.Subscription": {
-                "id": "n", "subscriber_id": person, "template_id": f"{self.template.pk} + (n - 1) / {people} % {len(self.jobs)}", "changed_at": at,
+                "id": "n", "subscriber_id": person,
+                "template_id": f"{self.template.pk} + (n - 1) / {people} % {len(self.jobs)}", "changed_at": at,
                 "state": "CASE WHEN n % 5 = 0 THEN 'off' WHEN n % 5000 = 1 THEN 'banned' ELSE 'on' END",
                 "always_keep": "''",
             },

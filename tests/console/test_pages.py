@@ -147,7 +147,7 @@ def test_what_an_administrator_does_leaves_a_row_in_the_audit_trail(admin: Clien
     keep = list(group.permissions.values_list("pk", flat=True))
     admin.post(page_url(group), {"name": "readers", "permissions": keep})
     row = AuditEvent.objects.get(action="change")
-    assert (row.subject, row.detail) == (f"group {group.pk}", {"changes": [{"changed": {"fields": ["Name"]}}]})
+    assert (row.subject, row.detail) == (f"group {group.pk}", {"changes": {"name": ["viewer", "readers"]}})
     assert row.actor_id == User.objects.get(is_superuser=True).pk
 
 

@@ -18,20 +18,23 @@ from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from notify_platform.console import roles
+from notify_platform.console import access, roles
 from notify_platform.console.desk import trail
-from notify_platform.console.desk.base import DeskAdmin, LogAdmin
+from notify_platform.console.desk.base import DeskAdmin, LogAdmin, actor_of
 from notify_platform.console.desk.callbacks import masked
+from notify_platform.console.models import Access
 from notify_platform.core.models import AuditEvent
+from templates_app.models import MiniProgram
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
     _PermissionsField = forms.ModelMultipleChoiceField[Permission]
     _GroupsField = forms.ModelMultipleChoiceField[Group]
+    _MiniProgramsField = forms.ModelMultipleChoiceField[MiniProgram]
     _DjangoUserAdmin = DjangoUserAdmin[User]
 else:
-    _PermissionsField = _GroupsField = forms.ModelMultipleChoiceField
+    _PermissionsField = _GroupsField = _MiniProgramsField = forms.ModelMultipleChoiceField
     _DjangoUserAdmin = DjangoUserAdmin
 
 admin.site.unregister(User)
@@ -49,11 +52,28 @@ _DEEDS: dict[str, _StrPromise] = {
 }
 
 
+class AccountForm(UserChangeForm):  # type: ignore[misc]
+    """A colleague, with the mini-programs they work with."""
+
+    mini_programs = _MiniProgramsField(
+        MiniProgram.objects.order_by("name"),
+        label=_("mini-programs"),
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text=_("Works with these and sees nothing of the others. None ticked: with all, also with new ones."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        given = Access.objects.filter(user=self.instance.pk).values_list("mini_program", flat=True)
+        self.initial["mini_programs"] = list(given)
+
+
 @admin.register(User)
 class UserAdmin(_DjangoUserAdmin, DeskAdmin):
     """A colleague. What somebody may do comes from groups alone."""
 
-    form = UserChangeForm
+    form = AccountForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "full_name", "group_names", "is_active", "is_staff", "is_superuser", "last_login")
@@ -65,7 +85,10 @@ class UserAdmin(_DjangoUserAdmin, DeskAdmin):
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         (_("Person"), {"fields": ("first_name", "email")}),
-        (_("What this colleague may do"), {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
+        (
+            _("What this colleague may do"),
+            {"fields": ("is_active", "is_staff", "is_superuser", "groups", "mini_programs")},
+        ),
         (_("Dates"), {"fields": (("last_login", "date_joined"),)}),
     )
     add_fieldsets = (
@@ -96,6 +119,32 @@ class UserAdmin(_DjangoUserAdmin, DeskAdmin):
         """Read the groups of all rows in one query."""
         return super().get_queryset(request).prefetch_related("groups")
 
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Accounts are an administrator's: who could change them could do anything."""
+        return _is_administrator(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only an administrator."""
+        return _is_administrator(request)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only an administrator."""
+        return _is_administrator(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only an administrator."""
+        return _is_administrator(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What somebody did stays with their name: switch the account off instead."""
+        return False
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Write the mini-programs with the roles."""
+        super().save_related(request, form, formsets, change)
+        if "mini_programs" in form.cleaned_data:
+            access.give(form.instance, mini_programs=form.cleaned_data["mini_programs"], by=actor_of(request))
+
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
         """Offer the roles with what they mean."""
         if db_field.name == "groups":
@@ -116,6 +165,10 @@ class UserAdmin(_DjangoUserAdmin, DeskAdmin):
     def group_names(self, row: User) -> str:
         """Return the roles in a line."""
         return "、".join(role_name(group) for group in row.groups.all()) or "—"
+
+
+def _is_administrator(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))
 
 
 class GroupsField(_GroupsField):

@@ -108,7 +108,7 @@ class AlertAdmin(LogAdmin):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        alert = Alert.objects.filter(pk=alert_id).first()
+        alert = self.get_queryset(request).filter(pk=alert_id).first()
         if alert is None:
             raise Http404
         if bans.settle(alert, by=request.user):

@@ -26,6 +26,7 @@ from unfold.widgets import (
 
 from notify_platform.api import keys
 from notify_platform.api.models import ApiKey
+from notify_platform.console import access
 from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, DeskAdmin, OfMiniProgram, actor_of, label
 from notify_platform.core.errors import Refused
 from templates_app.models import MiniProgram
@@ -37,7 +38,7 @@ else:
 
 
 class KeyForm(forms.Form):
-    """What a key is for."""
+    """What a key is for; only for a mini-program that ``user`` works with."""
 
     mini_program = _MiniProgramField(
         MiniProgram.objects.order_by("name"), label=_("mini-program"), widget=UnfoldAdminSelectWidget
@@ -59,6 +60,11 @@ class KeyForm(forms.Form):
         help_text=_("Empty: until somebody revokes it."),
         widget=UnfoldAdminIntegerFieldWidget,
     )
+
+    def __init__(self, *args: Any, user: access.Somebody, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rows = access.limit(MiniProgram.objects.order_by("name"), to=user)
+        self.fields["mini_program"].queryset = rows  # type: ignore[attr-defined]
 
 
 @admin.register(ApiKey)
@@ -143,7 +149,7 @@ class ApiKeyAdmin(DeskAdmin):
         """Ask what the key is for; the answer to the POST is the only page that ever holds its secret."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = KeyForm(request.POST if request.method == "POST" else None)
+        form = KeyForm(request.POST if request.method == "POST" else None, user=request.user)
         if form.is_valid():
             try:
                 issued = _issue(form.cleaned_data, request)

@@ -108,7 +108,11 @@ class AudienceForm(_AudienceForm):
         if self.instance.pk:
             return self.instance.mini_program
         number = str(self.data.get("mini_program") or self.initial.get("mini_program") or "")
-        programs = MiniProgram.objects.order_by("name")
+        field = self.fields.get("mini_program")
+        if not isinstance(field, forms.ModelChoiceField) or field.queryset is None:
+            return None
+        # Those this colleague works with.
+        programs = field.queryset.order_by("name")
         if number.isascii() and number.isdigit():
             return programs.filter(pk=number).first()
         return programs.first()

@@ -131,7 +131,7 @@ class AudienceAdmin(DeskAdmin):
             NEXT: _safe_next(request),
         }
         if (refusal := list_upload.refused_by_its_size(request)) is not None:
-            form = list_upload.UploadForm()
+            form = list_upload.UploadForm(by=request.user)
             page = context | {"form": form, "refusal": refusal}
             return TemplateResponse(request, "console/list_upload.html", page, status=413)
         return list_upload.answer(self, request, context)

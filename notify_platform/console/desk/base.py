@@ -19,7 +19,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from notify_platform.console.desk import views
+from notify_platform.console import access
+from notify_platform.console.desk import changes, views
 from notify_platform.console.desk.lists import CAP, LogList
 from notify_platform.core.errors import Refused
 from notify_platform.core.models import audit
@@ -84,7 +85,29 @@ class DeskList(ThemedChangeList):
         self.full_result_count = self.result_count
 
 
-class DeskAdmin(ThemedAdmin):
+class Limited:
+    """Form fields that offer, and take, nothing of a mini-program somebody does not work with."""
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer what this colleague may see."""
+        return _limited(super().formfield_for_foreignkey(db_field, request, **kwargs), request)  # type: ignore[misc]
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer what this colleague may see."""
+        return _limited(super().formfield_for_manytomany(db_field, request, **kwargs), request)  # type: ignore[misc]
+
+
+def _limited(field: Any, request: HttpRequest) -> Any:
+    if field is not None:
+        field.queryset = access.limit(field.queryset, to=request.user)
+    return field
+
+
+class DeskInline(Limited, ThemedInline):
+    """Parts of a whole, in the whole's own form."""
+
+
+class DeskAdmin(Limited, ThemedAdmin):
     """A page for people who work: newest first, and every change leaves a row in the audit trail."""
 
     paginator = CappedPaginator
@@ -99,8 +122,8 @@ class DeskAdmin(ThemedAdmin):
     deferred: ClassVar[Sequence[str]] = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the rows with what their page reads, in one query."""
-        rows = super().get_queryset(request)
+        """Return the rows this colleague may see, with what their page reads, in one query."""
+        rows = access.limit(super().get_queryset(request), to=request.user)
         if self.joined:
             rows = rows.select_related(*self.joined)
         return rows.defer(*self.deferred) if self.deferred else rows
@@ -116,18 +139,33 @@ class DeskAdmin(ThemedAdmin):
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         """Note who added something."""
-        audit(actor_of(request), action="add", subject=subject_of(obj))
+        told = getattr(request, "desk_changes", None) or {}
+        audit(actor_of(request), action="add", subject=subject_of(obj), mini_program=access.program_of(obj), **told)
         return super().log_addition(request, obj, message)
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        """Note who changed which fields."""
-        audit(actor_of(request), action="change", subject=subject_of(obj), changes=message)
+        """Note who changed which fields, from what to what; a form sent unchanged leaves nothing."""
+        if told := getattr(request, "desk_changes", None):
+            audit(
+                actor_of(request), action="change", subject=subject_of(obj), mini_program=access.program_of(obj), **told
+            )
         return super().log_change(request, obj, message)
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """Put down what stood in each field before and what stands there now, for the audit trail."""
+        request.desk_changes = changes.of_forms(form, formsets)  # type: ignore[attr-defined]
+        return super().construct_change_message(request, form, formsets, add)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         """Note who deleted what."""
         for row in queryset:
-            audit(actor_of(request), action="delete", subject=subject_of(row), name=str(row)[:80])
+            audit(
+                actor_of(request),
+                action="delete",
+                subject=subject_of(row),
+                mini_program=access.program_of(row),
+                name=str(row)[:80],
+            )
         return super().log_deletions(request, queryset)
 
 
@@ -248,7 +286,7 @@ class PersonLogAdmin(LogAdmin):
         return called(row.subscriber)
 
 
-class ReadOnlyInline(ThemedInline):
+class ReadOnlyInline(DeskInline):
     """Parts of a whole that are shown and not touched."""
 
     extra = 0
@@ -271,8 +309,8 @@ class OfMiniProgram(admin.SimpleListFilter):
     parameter_name = "mini_program"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer every mini-program by name."""
-        rows = MiniProgram.objects.order_by("name").values_list("pk", "name")
+        """Offer every mini-program this colleague works with, by name."""
+        rows = access.limit(MiniProgram.objects.order_by("name"), to=request.user).values_list("pk", "name")
         return [(str(pk), name) for pk, name in rows]
 
     def has_output(self) -> bool:

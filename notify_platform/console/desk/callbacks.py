@@ -147,7 +147,7 @@ class CallbackEventAdmin(LogAdmin):
             return HttpResponseNotAllowed(["POST"])
         if not self.has_process_permission(request):
             raise PermissionDenied
-        chosen = CallbackEvent.objects.filter(pk=push_id)
+        chosen = self.get_queryset(request).filter(pk=push_id)
         if not chosen.exists():
             raise Http404
         self._process_again(request, chosen, chosen=1)

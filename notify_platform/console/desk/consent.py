@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console.desk.base import (
     SECRETS_OF_MINI_PROGRAM,
+    DeskInline,
     OfMiniProgram,
     PersonLogAdmin,
-    ThemedInline,
     label,
 )
 from notify_platform.console.desk.snippets import WithSnippets
@@ -96,7 +96,7 @@ class GrantAdmin(PersonLogAdmin):
         return format_html('<a class="desk-link" href="{}">{}</a>', url, row.answer_id)
 
 
-class AskedInline(ThemedInline):
+class AskedInline(DeskInline):
     """The templates a scene asks for."""
 
     model = SceneTemplate

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from notify_platform.console import access
 from notify_platform.console.desk import progress
 from notify_platform.console.desk.base import LogAdmin, OfMiniProgram, PersonLogAdmin, ids_of, label
 from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Skip
@@ -51,7 +52,8 @@ class OfJob(admin.SimpleListFilter):
         number = request.GET.get(self.parameter_name)
         if number is None:
             return []
-        job = SendJob.objects.filter(pk=number).only("name").first() if number.isdigit() else None
+        seen = access.limit(SendJob.objects.all(), to=request.user)
+        job = seen.filter(pk=number).only("name").first() if number.isdigit() else None
         return [(number, job.name if job else "—")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

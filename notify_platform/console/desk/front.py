@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from notify_platform.alerts.models import Alert
+from notify_platform.console import access
 from notify_platform.console.desk.alerts import cure, with_cures
 from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, name_of
 from notify_platform.console.desk.consent import in_stock
@@ -65,22 +66,23 @@ class Board:
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the boards to the front page of somebody who may see jobs, and the open alerts."""
     if request.user.has_perm("jobs.view_sendjob"):
-        context["boards"] = boards()
+        context["boards"] = boards(access.limit(MiniProgram.objects.all(), to=request.user))
     if request.user.has_perm("alerts.view_alert"):
-        context["alerts"] = open_alerts()
+        context["alerts"] = open_alerts(request)
     context["title"] = _("Overview")
     return context
 
 
-def open_alerts() -> list[AlertLine]:
+def open_alerts(request: HttpRequest) -> list[AlertLine]:
     """Return the troubles nobody has settled, the latest first."""
-    rows = with_cures(Alert.objects.filter(settled_at__isnull=True)).select_related("mini_program")
+    seen = access.limit(Alert.objects.filter(settled_at__isnull=True), to=request.user)
+    rows = with_cures(seen).select_related("mini_program")
     some = rows.defer(*SECRETS_OF_MINI_PROGRAM).order_by("-last_at", "-pk")
     return [AlertLine(alert, cure(alert)) for alert in some[:ALERTS_SHOWN]]
 
 
-def boards() -> list[Board]:
-    """Return one board for each mini-program, by name."""
+def boards(programs: QuerySet[MiniProgram]) -> list[Board]:
+    """Return one board for each of these mini-programs, by name."""
     people = _count(Subscriber.objects.filter(forgotten_at__isnull=True), by="mini_program")
     stock = _count(in_stock(), by="template__mini_program")
     unknown = _count(Delivery.objects.filter(state=Delivery.State.UNKNOWN, settled_at__isnull=True), by="mini_program")
@@ -102,7 +104,7 @@ def boards() -> list[Board]:
             moving=[line for line in lines[pk] if line.job.state in MOVING],
             waiting=[line for line in lines[pk] if line.job.state == State.SUBMITTED],
         )
-        for pk, name in MiniProgram.objects.order_by("name").values_list("pk", "name")
+        for pk, name in programs.order_by("name").values_list("pk", "name")
     ]
 
 

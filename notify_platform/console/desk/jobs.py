@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from notify_platform.console import access
 from notify_platform.console.desk import cards, composing, deeds, progress, trail
 from notify_platform.console.desk.base import (
     SECRETS_OF_MINI_PROGRAM,
@@ -99,7 +100,7 @@ class SendJobAdmin(DeskAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: SendJob | None = None) -> Any:
         """Show one row for each keyword of the template."""
-        template = obj.template if obj else composing.chosen_template(request.GET.get("template"))
+        template = obj.template if obj else _named_template(request)
         words = composing.word_rows(template) if template else []
         return (
             (_("What and to whom"), {"fields": ("name", "purpose", "audience", "template", "seen")}),
@@ -112,7 +113,7 @@ class SendJobAdmin(DeskAdmin):
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """Ask for the template first; the form depends on it."""
-        template = composing.chosen_template(request.GET.get("template"))
+        template = _named_template(request)
         agrees = request.method != "POST" or request.POST.get("template") == request.GET.get("template")
         if template is None or not agrees:
             return self._choose_template(request)
@@ -122,9 +123,10 @@ class SendJobAdmin(DeskAdmin):
     def _choose_template(self, request: HttpRequest) -> HttpResponse:
         if not self.has_add_permission(request):
             raise PermissionDenied
-        templates = MessageTemplate.objects.filter(
+        useful = MessageTemplate.objects.filter(
             state=MessageTemplate.State.LIVE, kind__in=MessageTemplate.SENDABLE_KINDS
         )
+        templates = access.limit(useful, to=request.user)
         rows = templates.select_related("mini_program").defer(*SECRETS_OF_MINI_PROGRAM).prefetch_related("fields")
         stock = _stock()
         context = {
@@ -264,6 +266,12 @@ class SendJobAdmin(DeskAdmin):
             raise PermissionDenied
         found: SendJob = job
         return found
+
+
+def _named_template(request: HttpRequest) -> MessageTemplate | None:
+    """Return the template the address names, if this colleague may see it and messages can be made of it."""
+    template = composing.chosen_template(request.GET.get("template"))
+    return template if template and access.may_see(template, by=request.user) else None
 
 
 def _stock() -> dict[int, int]:

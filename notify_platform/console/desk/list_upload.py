@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_protect
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from notify_platform.console import access
 from notify_platform.console.desk.base import actor_of
 from notify_platform.core.errors import Refused
 from subscriptions.audience import files, uploads
@@ -23,6 +24,7 @@ from subscriptions.people.models import mask
 from templates_app.models import MiniProgram
 
 if TYPE_CHECKING:
+    from notify_platform.console.access import Somebody
     from notify_platform.console.desk.audiences import AudienceAdmin
 
     _MiniProgramField = forms.ModelChoiceField[MiniProgram]
@@ -50,9 +52,9 @@ class UploadForm(forms.Form):
         label=_("file"), allow_empty_file=True, widget=forms.FileInput(attrs={"accept": ".csv,.txt,.xlsx"})
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, by: Somebody, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        programs = MiniProgram.objects.order_by("name")
+        programs = access.limit(MiniProgram.objects.order_by("name"), to=by)
         self.fields["mini_program"].queryset = programs  # type: ignore[attr-defined]
         self.initial.setdefault("mini_program", programs.values_list("pk", flat=True).first())
 
@@ -69,8 +71,8 @@ def answer(desk: AudienceAdmin, request: HttpRequest, context: dict[str, Any]) -
 
     def view(request: HttpRequest) -> HttpResponse:
         if request.method != "POST":
-            return TemplateResponse(request, PAGE, context | {"form": UploadForm()})
-        form = UploadForm(request.POST, request.FILES)
+            return TemplateResponse(request, PAGE, context | {"form": UploadForm(by=request.user)})
+        form = UploadForm(request.POST, request.FILES, by=request.user)
         if form.is_valid():
             try:
                 return _check_or_save(desk, request, form, context)

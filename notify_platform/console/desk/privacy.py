@@ -71,7 +71,12 @@ class PrivacyPages(LogAdmin):
         if not request.user.has_perm(EXPORT):
             raise PermissionDenied
         person = self._known(request, person_id)
-        audit(actor_of(request), action="export", subject=f"subscriber {person.pk}")
+        audit(
+            actor_of(request),
+            action="export",
+            subject=f"subscriber {person.pk}",
+            mini_program=person.mini_program_id,
+        )
         return StreamingHttpResponse(
             portrait.of_person(person),
             content_type="application/json",

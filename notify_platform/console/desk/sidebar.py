@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from notify_platform.console import access
 from notify_platform.jobs.models import SendJob
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     front = {"title": _("Overview"), "icon": "dashboard", "link": reverse("admin:index")}
     groups: list[dict[str, Any]] = [{"items": [front]}]
     for title, items in _GROUPS:
-        seen = [_entry(item) for item in items if _may_see(request, item.model)]
+        seen = [_entry(item, request) for item in items if _may_see(request, item.model)]
         if seen:
             groups.append({"title": title, "separator": True, "items": seen})
     return groups
@@ -94,7 +96,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 def waiting_for_approval(request: HttpRequest) -> str:
     """Return the number of jobs that wait for a second person; empty when there are none."""
-    number = SendJob.objects.filter(state=SendJob.State.SUBMITTED).count()
+    number = _waiting(request).count()
     return str(number) if number else ""
 
 
@@ -108,16 +110,20 @@ def favicon(request: HttpRequest) -> str:
     return static("console/favicon.svg")
 
 
-def _entry(item: Item) -> dict[str, Any]:
+def _entry(item: Item, request: HttpRequest) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "title": item.title,
         "icon": item.icon,
         "link": reverse(f"admin:{item.page or item.model.replace('.', '_') + '_changelist'}"),
     }
     # An empty badge would be an empty box.
-    if item.model == "jobs.sendjob" and SendJob.objects.filter(state=SendJob.State.SUBMITTED).exists():
+    if item.model == "jobs.sendjob" and _waiting(request).exists():
         entry |= {"badge": f"{__name__}.waiting_for_approval", "badge_variant": "warning"}
     return entry
+
+
+def _waiting(request: HttpRequest) -> QuerySet[SendJob]:
+    return access.limit(SendJob.objects.filter(state=SendJob.State.SUBMITTED), to=request.user)
 
 
 def _may_see(request: HttpRequest, model: str) -> bool:

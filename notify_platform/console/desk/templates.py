@@ -15,14 +15,15 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
+from notify_platform.console import access
 from notify_platform.console.desk import cards
 from notify_platform.console.desk.base import (
     SECRETS,
     SECRETS_OF_MINI_PROGRAM,
     DeskAdmin,
+    DeskInline,
     LogAdmin,
     OfMiniProgram,
-    ThemedInline,
     label,
     require_both_ends,
 )
@@ -152,6 +153,10 @@ class MiniProgramAdmin(DeskAdmin):
             for title, options in fieldsets
         ]
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Who works with some mini-programs only would not see a new one."""
+        return super().has_add_permission(request) and not access.is_limited(request.user)
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Everything hangs on a mini-program."""
         return False
@@ -170,7 +175,7 @@ class AccessTokenAdmin(LogAdmin):
 # --- templates -----------------------------------------------------------------------------------------------------
 
 
-class FieldInline(ThemedInline):
+class FieldInline(DeskInline):
     """The keywords of a template; only whether they are checked is the operators' business."""
 
     model = TemplateField

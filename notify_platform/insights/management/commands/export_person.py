@@ -32,7 +32,7 @@ class Command(BaseCommand):
             target = _new_file(options["output"]) if options["output"] else nullcontext(self.stdout)
         except FileExistsError as error:
             raise CommandError(_("There is a file %(file)s already.") % {"file": options["output"]}) from error
-        audit(None, action="export", subject=f"subscriber {person.pk}")
+        audit(None, action="export", subject=f"subscriber {person.pk}", mini_program=person.mini_program_id)
         with target as out:
             for piece in portrait.of_person(person):
                 out.write(piece)
