@@ -36,6 +36,10 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "revoke_key": _("revoked it"),
     "forget": _("forgot the person"),
     "export": _("exported the person's data"),
+    "upload_list": _("uploaded it"),
+    "export_rows": _("exported rows"),
+    "save_view": _("saved the view"),
+    "drop_view": _("deleted the view"),
     "prune": _("deleted what was too old"),
 }
 SHOWN = 20
