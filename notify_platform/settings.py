@@ -193,6 +193,9 @@ AUDIENCE_CRITERIA = {
 LIST_MAX_MEGABYTES = env.int("LIST_MAX_MEGABYTES", default=64)
 LIST_MAX_ROWS = env.int("LIST_MAX_ROWS", default=1_000_000)
 
+# An export of more rows is refused.
+EXPORT_MAX_ROWS = env.int("EXPORT_MAX_ROWS", default=1_000_000)
+
 # --- background work -----------------------------------------------------------------------------------------------
 
 # A task is a doorbell: short, idempotent, carrying ids. `retry` counts from the moment a task is fetched, so it has to

@@ -47,10 +47,19 @@ READING = (
     "delivery.view_conversion",
     "delivery.view_feedback",
 )
+# Files leave the house.
+EXPORTING = (
+    "delivery.export_delivery",
+    "delivery.export_skip",
+    "delivery.export_feedback",
+    "subscriptions.export_grant",
+    "subscriptions.export_audience",
+)
 ROLES: Mapping[str, tuple[str, ...]] = {
     "viewer": READING,
     "operator": (
         *READING,
+        *EXPORTING,
         "jobs.add_sendjob",
         "jobs.change_sendjob",
         "jobs.operate_sendjob",
@@ -67,6 +76,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "approver": (*READING, "jobs.approve_sendjob", "core.view_auditevent"),
     "engineer": (
         *READING,
+        *EXPORTING,
         "templates_app.add_miniprogram",
         "templates_app.change_miniprogram",
         "templates_app.change_messagetemplate",

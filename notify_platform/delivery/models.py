@@ -97,6 +97,7 @@ class Delivery(models.Model):
     class Meta:
         verbose_name = _("delivery")
         verbose_name_plural = _("delivery log")
+        permissions = [("export_delivery", "Can export")]
         constraints = [
             models.UniqueConstraint(
                 fields=["grant"],
@@ -184,6 +185,7 @@ class Skip(models.Model):
     class Meta:
         verbose_name = _("skip")
         verbose_name_plural = _("skips")
+        permissions = [("export_skip", "Can export")]
         constraints = [models.UniqueConstraint(fields=["job", "subscriber"], name="skip_once_per_job_and_person")]
         indexes = [
             # A job's skips by reason: how many, without the rows, and which, newest first.
@@ -283,6 +285,7 @@ class Feedback(Response):
     class Meta:
         verbose_name = _("feedback")
         verbose_name_plural = _("feedback")
+        permissions = [("export_feedback", "Can export")]
         constraints = [models.UniqueConstraint(fields=["delivery"], name="feedback_once_per_delivery")]
         indexes = [
             # The list by what people thought, newest first.

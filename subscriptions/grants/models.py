@@ -183,6 +183,7 @@ class Grant(models.Model):
     class Meta:
         verbose_name = _("grant")
         verbose_name_plural = _("grants")
+        permissions = [("export_grant", "Can export")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(state__in=["available", "reserved"], settled_at__isnull=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
@@ -18,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from notify_platform.console.desk import list_upload
+from notify_platform.console.desk import exporting, list_upload
 from notify_platform.console.desk.audience_form import AudienceForm, rule_of, words_of
 from notify_platform.console.desk.base import (
     SECRETS_OF_MINI_PROGRAM,
@@ -34,10 +35,10 @@ from templates_app.models import MessageTemplate
 
 NEXT = "next"
 _CRITERIA: tuple[tuple[Any, tuple[Any, ...]], ...] = (
-    (_("Consent"), (("consent_template", "consent_at_least"), "scenes")),
-    (_("Activity"), (("active_within_days", "dormant_for_days"),)),
-    (_("Who they are"), (("regions", "cities"), ("tags", "interests"))),
-    (_("Earlier jobs"), (("opened_job", "not_opened_job"),)),
+    (_("Consent"), ("consent_template", "consent_at_least", "scenes")),
+    (_("Activity"), ("active_within_days", "dormant_for_days")),
+    (_("Who they are"), ("regions", "cities", "tags", "interests")),
+    (_("Earlier jobs"), ("opened_job", "not_opened_job")),
 )
 
 
@@ -59,7 +60,7 @@ class AudienceAdmin(DeskAdmin):
         """Show a rule as criteria, an uploaded list as what it is."""
         if obj and obj.kind == Audience.Kind.LIST:
             return ((None, {"fields": (("mini_program", "name"), "people", "kind")}),)
-        head = (None, {"fields": (("mini_program", "name"),)})
+        head = (None, {"fields": ("mini_program", "name")})
         if not self.has_change_permission(request, obj) and obj:
             return ((None, {"fields": (("mini_program", "name"), "people", "rule_words")}),)
         return (head, *((title, {"fields": fields}) for title, fields in _CRITERIA))
@@ -92,6 +93,7 @@ class AudienceAdmin(DeskAdmin):
             path("count/", wrap(require_POST(self.count_view)), name="subscriptions_audience_count"),
             path("upload/", wrap(self.upload_view), name="subscriptions_audience_upload"),
             path("upload/template/", wrap(require_GET(self.template_view)), name="subscriptions_audience_template"),
+            path("<int:pk>/export/", wrap(require_POST(self.export_view)), name="subscriptions_audience_export"),
             *super().get_urls(),
         ]
 
@@ -142,12 +144,34 @@ class AudienceAdmin(DeskAdmin):
         answer["Content-Disposition"] = 'attachment; filename="openid.csv"'
         return answer
 
+    def export_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        """Hand out the people an audience means now."""
+        audience = self.get_queryset(request).filter(pk=pk).first()
+        if not exporting.may_export(request, Audience) or not self.has_view_permission(request, audience):
+            raise PermissionDenied
+        if audience is None:
+            raise Http404
+        try:
+            return exporting.answer(
+                request,
+                selection.people(audience),
+                kind="subscriptions.audience",
+                subject=f"audience {audience.pk}",
+                query="",
+                zone=ZoneInfo(audience.mini_program.time_zone),
+            )
+        except Refused as refusal:
+            messages.error(request, refusal.message)
+            return HttpResponseRedirect(reverse("admin:subscriptions_audience_change", args=[audience.pk]))
+
     # --- back to where somebody came from ----------------------------------------------------------------------------
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         """Hand on where to go afterwards."""
         row = context.get("original")
         counts = self.has_change_permission(request, row) if row else self.has_add_permission(request)
+        if row and exporting.may_export(request, Audience):
+            context["export_url"] = reverse("admin:subscriptions_audience_export", args=[row.pk])
         context |= {NEXT: _safe_next(request), "counts_people": counts and not (row and row.kind == Audience.Kind.LIST)}
         return super().render_change_form(request, context, *args, **kwargs)
 

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.forms import BaseForm
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST
 
 from notify_platform.console import access
-from notify_platform.console.desk import changes, views
+from notify_platform.console.desk import changes
 from notify_platform.console.desk.lists import CAP, LogList
-from notify_platform.core.errors import Refused
+from notify_platform.console.desk.log_pages import LogPages
 from notify_platform.core.models import audit
 from subscriptions.models import Subscriber
 from templates_app.models import MiniProgram
@@ -180,7 +177,7 @@ class Numbered:
         return f"{self._meta.verbose_name} {self.pk}"
 
 
-class LogAdmin(DeskAdmin):
+class LogAdmin(LogPages, DeskAdmin):
     """Rows that only the platform writes: they can be read and nothing else."""
 
     list_before_template = "console/list_head.html"
@@ -215,42 +212,6 @@ class LogAdmin(DeskAdmin):
     def is_split(self, asked: Mapping[str, str]) -> bool:
         """Whether the index that finds these rows in order begins with more than ``tab_field``."""
         return False
-
-    def get_urls(self) -> list[URLPattern]:
-        """Add the two buttons of saved views."""
-        wrap, name = self.admin_site.admin_view, f"{self.opts.app_label}_{self.opts.model_name}"
-        return [
-            path("views/", wrap(require_POST(self.keep_view)), name=f"{name}_keep_view"),
-            path("views/<int:view_id>/drop/", wrap(require_POST(self.drop_view)), name=f"{name}_drop_view"),
-            *super().get_urls(),
-        ]
-
-    def keep_view(self, request: HttpRequest) -> HttpResponse:
-        """Save the filters of this list under a name."""
-        user, query = self._reader(request), request.POST.get("query", "")
-        try:
-            view = views.keep(by=user, model=self.model, name=request.POST.get("name", ""), query=query)
-        except Refused as refusal:
-            messages.error(request, refusal.message)
-        else:
-            query = view.query
-            messages.success(request, gettext("The view “%(name)s” was saved.") % {"name": view.name})
-        return HttpResponseRedirect(f"{self._list_url()}?{query}")
-
-    def drop_view(self, request: HttpRequest, view_id: int) -> HttpResponse:
-        """Delete one's own view."""
-        if views.drop(by=self._reader(request), model=self.model, pk=view_id):
-            messages.success(request, gettext("The view was deleted."))
-        return HttpResponseRedirect(self._list_url())
-
-    def _reader(self, request: HttpRequest) -> AbstractBaseUser:
-        user = actor_of(request)
-        if user is None or not self.has_view_or_change_permission(request):
-            raise PermissionDenied
-        return user
-
-    def _list_url(self) -> str:
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody adds a row."""

@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext_lazy as _
 
-from notify_platform.console.desk import views
+from notify_platform.console.desk import exporting, views
 from notify_platform.console.models import SavedView
 from notify_platform.core import history
 
@@ -195,6 +195,7 @@ class LogList(ThemedChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """Count, find the keys of the page, read its rows."""
         self.views = views.of(request.user.pk, model=self.model)
+        self.may_export = exporting.may_export(request, self.model)
         self._count()
         keys = self._keys()
         rows = self.root_queryset.filter(pk__in=keys)
@@ -307,6 +308,13 @@ class LogList(ThemedChangeList):
         """Where views are saved and deleted."""
         keep = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_keep_view")
         return {"keep": keep, "drop": keep}
+
+    @property
+    def export_url(self) -> str:
+        """Where the rows of this list are exported; empty for those who may not, and for lists without a file."""
+        if not self.may_export:
+            return ""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_export_list") + self.get_query_string()
 
     @property
     def query_kept(self) -> str:

@@ -32,7 +32,7 @@ def keep(*, by: AbstractBaseUser, model: type[Model], name: str, query: str) -> 
     name = " ".join(name.split())
     if not name or len(name) > 30:
         raise Refused(_("Give the view a name of at most 30 characters."), code="bad_name")
-    query = _lasting(query)
+    query = lasting(query)
     if len(query) > 500:
         raise Refused(_("These filters are too many for a view."), code="bad_query")
     page = model._meta.label_lower
@@ -54,7 +54,8 @@ def drop(*, by: AbstractBaseUser, model: type[Model], pk: int) -> bool:
     return bool(gone)
 
 
-def _lasting(query: str) -> str:
+def lasting(query: str) -> str:
+    """Return what of an address can be come back to: its filters, and nobody's openid."""
     given = QueryDict(query, mutable=True)
     for name in _FLEETING:
         given.pop(name, None)
