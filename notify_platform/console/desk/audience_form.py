@@ -207,7 +207,7 @@ def words_of(rule: Mapping[str, Any]) -> str:
         "not_opened_jobs": gettext("did not open: %(value)s"),
     }
     said = [sentences[name] % _value(name, value) for name, value in rule.items() if name in sentences]
-    return "; ".join(said) or gettext("everybody")
+    return gettext("; ").join(said) or gettext("everybody")
 
 
 def _value(name: str, value: Any) -> dict[str, Any]:

@@ -216,7 +216,7 @@ def sizes(people: QuerySet[Subscriber], *, program_id: int) -> dict[str, Any]:
     sentence = ngettext("It means %(number)s person", "It means %(number)s people", number)
     return {
         "sentence": sentence % {"number": f"{number:,}"},
-        "known": True,
+        "people": number,
         "stock": [{"title": titles[pk], "people": f"{count:,}"} for pk, count in counts.items()],
     }
 

@@ -23,7 +23,7 @@
       line.append(title, people);
       return line;
     }));
-    stock.hidden = !("known" in sizes);
+    stock.hidden = !sizes.people;
     stock.querySelector("[data-nobody]").hidden = sizes.stock.length > 0;
   }
 
