@@ -56,6 +56,8 @@ class CallbackEvent(models.Model):
         indexes = [
             # The inbox: what is waiting.
             models.Index(fields=["due_at", "id"], name="callback_due", condition=Q(state="pending")),
+            # The front page: what failed lately.
+            models.Index(fields=["mini_program", "received_at"], name="callback_failed", condition=Q(state="failed")),
             # What a person is to be forgotten in.
             models.Index(fields=["mini_program", "openid"], name="callback_by_person", condition=~Q(openid="")),
             # The list by state and by kind, newest first, and the counts of its tabs.

@@ -18,6 +18,7 @@ from notify_platform.console.desk import (
     jobs,
     machines,
     people,
+    series,
     templates,
     triggers,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "jobs",
     "machines",
     "people",
+    "series",
     "templates",
     "triggers",
 ]

@@ -88,6 +88,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         # Forgets a person.
         "subscriptions.delete_subscriber",
         "delivery.view_pace",
+        "delivery.view_throughput",
         # Issues a key, and revokes one.
         "api.add_apikey",
         "api.change_apikey",

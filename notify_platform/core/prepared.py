@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from django.db import connection
@@ -19,23 +19,28 @@ if TYPE_CHECKING:
     from django.db.models.sql.compiler import SQLCompiler
 
 M = TypeVar("M", bound=Model)
-Value: TypeAlias = "int | str | datetime"
-Values: TypeAlias = "int | str | datetime | list[int] | list[str]"
+Value: TypeAlias = "int | str | date"
+# A moment is a date, too.
+Values: TypeAlias = "int | str | date | list[int] | list[str]"
 # What stands for a value while a statement is made; nothing real has such values.
 _FIRST_NUMBER: Final = 2_147_000_000
 _FIRST_MOMENT: Final = datetime(1901, 1, 1, tzinfo=UTC)
 # Statements for longer lists are made anew: each length is one of its own, and an import has any.
-_MOST_KEPT: Final = 16
+_LONGEST_KEPT: Final = 32
 
 
 class _Statement(NamedTuple):
-    """SQL and its parameters; a number in ``places`` says which value stands there."""
+    """SQL and its parameters; a number in ``places`` says which value stands there.
+
+    ``names`` are the model's own columns, ``beside`` says where the annotations stand.
+    """
 
     sql: str
     params: list[Any]
     places: list[int | None]
     model: Any
     names: list[str]
+    beside: Mapping[str, int]
     compiler: SQLCompiler
     converters: Any
 
@@ -50,8 +55,8 @@ class _Kept(threading.local):
 class Prepared(Generic[M]):
     """A question with gaps. ``make`` takes the values by keyword and returns a queryset of one table's columns.
 
-    A value is a whole number, a text or a moment, or a list for ``__in``, never None; nothing but the length of lists
-    may change what ``make`` asks. Raises ``TypeError`` for a lookup that alters its value (``icontains``).
+    A value is a whole number, a text, a day or a moment, or a list for ``__in``, never None; nothing but the length of
+    lists may change what ``make`` asks. Raises ``TypeError`` for a lookup that alters its value (``icontains``).
     """
 
     def __init__(self, make: Callable[..., QuerySet[M, Any]]) -> None:
@@ -67,7 +72,7 @@ class Prepared(Generic[M]):
         if [] in values.values():
             return []
         statement = self._statement(values)
-        return [statement.model.from_db(connection.alias, statement.names, row) for row in self._ask(statement, values)]
+        return [_object(statement, row) for row in self._ask(statement, values)]
 
     def _ask(self, statement: _Statement, values: Mapping[str, Values]) -> list[tuple[Any, ...]]:
         given = [_adapted(value) for value in _each(values)]
@@ -87,7 +92,7 @@ class Prepared(Generic[M]):
         statement = self._kept.statements.get(shape)
         if statement is None:
             statement = self._made(values)
-            if len(statement.params) <= _MOST_KEPT:
+            if all(length <= _LONGEST_KEPT for _name, length in shape):
                 self._kept.statements[shape] = statement
         return statement
 
@@ -97,14 +102,21 @@ class Prepared(Generic[M]):
         compiler = asked.query.get_compiler(connection=connection)
         sql, params = compiler.as_sql()
         order = {_adapted(mark): place for place, mark in enumerate(_each(marks))}
-        places = [order.get(param) if isinstance(param, int | str | datetime) else None for param in params]
+        places = [order.get(param) if isinstance(param, int | str | date) else None for param in params]
         if set(order.values()) - set(places):
             raise TypeError("a value does not stand in the statement as it was given")
         columns = [column for column, *_rest in compiler.select]
         # Sums have no field of their own, and make no object.
         names = [column.target.attname for column in columns if isinstance(column, Col)]
         converters = compiler.get_converters(columns)
-        return _Statement(sql, list(params), places, asked.model, names, compiler, converters)
+        beside = compiler.annotation_col_map or {}
+        return _Statement(sql, list(params), places, asked.model, names, beside, compiler, converters)
+
+
+def _object(statement: _Statement, row: tuple[Any, ...]) -> Any:
+    found = statement.model.from_db(connection.alias, statement.names, row)
+    vars(found).update({name: row[place] for name, place in statement.beside.items()})
+    return found
 
 
 def _each(values: Mapping[str, Values]) -> Iterator[Value]:
@@ -128,11 +140,14 @@ def _marks(values: Mapping[str, Values]) -> dict[str, Any]:
 
 
 def _mark(value: Value, number: int) -> Value:
-    if isinstance(value, datetime):
-        return _FIRST_MOMENT + timedelta(days=number)
+    if isinstance(value, date):
+        moment = _FIRST_MOMENT + timedelta(days=number)
+        return moment if isinstance(value, datetime) else moment.date()
     return f"\x01{number}" if isinstance(value, str) else _FIRST_NUMBER + number
 
 
 def _adapted(value: Value) -> Any:
     """Return a value as it stands among the parameters."""
-    return connection.ops.adapt_datetimefield_value(value) if isinstance(value, datetime) else value
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    return connection.ops.adapt_datefield_value(value) if isinstance(value, date) else value

@@ -10,7 +10,7 @@ import logging
 import queue
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from django.db import InterfaceError, OperationalError, connection
 
 from notify_platform.core.errors import Refused
-from notify_platform.delivery import claims, pacing, settlement
+from notify_platform.delivery import claims, pacing, settlement, speed
 from notify_platform.delivery.claims import Claim, Message, Wordings
 from notify_platform.delivery.models import Pace
 from notify_platform.delivery.settlement import Landed
@@ -79,6 +79,8 @@ class Engine:
         self.flying = 0
         self.landed: queue.SimpleQueue[Flight] = queue.SimpleQueue()
         self.watch = Watch()
+        self.left: Counter[int] = Counter()
+        self.speed_noted_at = time.monotonic()
         self.access_token = ""
         self.refused_token = ""
         self.token_checked_at = 0.0
@@ -104,13 +106,24 @@ class Engine:
                 if not self.ready and not self.flying:
                     break
                 self._settle_landed(wait_until=self._next_deadline(ends_at))
+                self._note_speed()
         finally:
             with suppress(OperationalError, InterfaceError):
                 # Else their leases lapse; what flies has to be settled all the same.
                 self._give_back_ready()
             while self.flying:
                 self._settle_landed(wait_until=time.monotonic() + SETTLE_EVERY_SECONDS)
+            self._note_speed(is_last=True)
         return sent
+
+    def _note_speed(self, *, is_last: bool = False) -> None:
+        """Say now and then how many have left; a page shows it, and nothing else hangs on it."""
+        if not is_last and time.monotonic() - self.speed_noted_at < speed.EVERY_SECONDS:
+            return
+        with suppress(OperationalError, InterfaceError):
+            speed.note(self.left)
+        self.left.clear()
+        self.speed_noted_at = time.monotonic()
 
     # --- the token -------------------------------------------------------------------------------------------------
 
@@ -218,6 +231,7 @@ class Engine:
 
     def _send(self, slot: Slot) -> None:
         self.flying += 1
+        self.left[slot.message.job_id] += 1
         access_token = self.access_token
         future = self.senders.submit(self.gateway.send, token=access_token, body=slot.message.body)
         future.add_done_callback(lambda done: self.landed.put(Flight(slot, access_token, done)))

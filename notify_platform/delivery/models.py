@@ -210,6 +210,25 @@ class Pace(models.Model):
         return self.name
 
 
+class Throughput(models.Model):
+    """So many messages of a job left within the last seconds before ``at``. ``delivery.speed`` is the only writer."""
+
+    job = models.ForeignKey(SendJob, on_delete=models.CASCADE, related_name="+", verbose_name=_("job"))
+    at = models.DateTimeField(_("at"))
+    messages = models.PositiveIntegerField(_("messages"))
+
+    class Meta:
+        verbose_name = _("throughput")
+        verbose_name_plural = _("throughput")
+        indexes = [
+            # How fast is a job now, and when did its last message leave?
+            models.Index(fields=["job", "at"], name="throughput_of_job"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} {self.at}: {self.messages}"
+
+
 class Response(models.Model):
     """What a person did with a card. One table per deed below."""
 

@@ -19,9 +19,13 @@ SECOND_US = 1_000_000
 
 def pace_of(owner: MiniProgram | SendJob) -> Pace:
     """Return the pace row of a mini-program, or of a job that is slower than its mini-program."""
-    name = f"{'app' if isinstance(owner, MiniProgram) else 'job'}:{owner.pk}"
-    pace, _made = Pace.objects.get_or_create(name=name)
+    pace, _made = Pace.objects.get_or_create(name=name_of(owner))
     return pace
+
+
+def name_of(owner: MiniProgram | SendJob) -> str:
+    """Return what the pace row of a mini-program or of a job is called."""
+    return f"{'app' if isinstance(owner, MiniProgram) else 'job'}:{owner.pk}"
 
 
 def book(pace: Pace, *, count: int, per_second: float) -> float:

@@ -12,15 +12,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from notify_platform.core.bulk import update_from_values
 from notify_platform.core.clock import database_now
 from notify_platform.core.errors import Refused
+from notify_platform.core.models import audit
 from notify_platform.delivery import pacing
 from notify_platform.delivery.claims import Message
 from notify_platform.delivery.models import Delivery, Reason
@@ -40,6 +42,9 @@ from subscriptions.grants.ledger import Refusal
 from subscriptions.people import people
 from templates_app import catalog
 from templates_app.models import MessageTemplate, MiniProgram
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
 
 State = Delivery.State
 LAST_WORDS = frozenset({State.ACCEPTED, State.FAILED})
@@ -258,14 +263,43 @@ def close_unknown(mini_program: MiniProgram) -> int:
     return closed
 
 
-def resolve_unknown(delivery: Delivery, *, sent: bool) -> None:
+def resolve_unknown(delivery: Delivery, *, sent: bool, by: AbstractBaseUser | None, reason: str) -> None:
     """An operator says what became of an unknown message. Raises ``Refused`` when it is not unknown any more."""
-    state, grant_id = (State.ACCEPTED, delivery.grant_id) if sent else (State.FAILED, None)
+    _resolve(Delivery.objects.filter(pk=delivery.pk), about=delivery, sent=sent, by=by, reason=reason)
+
+
+def resolve_unknown_of(job: SendJob, *, sent: bool, by: AbstractBaseUser | None, reason: str) -> int:
+    """An operator says what became of all unknown messages of a job; returns how many there were.
+
+    Also of those that policy has closed meanwhile. Raises ``Refused`` when there are none.
+    """
+    return _resolve(Delivery.objects.filter(job=job), about=job, sent=sent, by=by, reason=reason)
+
+
+def _resolve(
+    some: QuerySet[Delivery], *, about: Delivery | SendJob, sent: bool, by: AbstractBaseUser | None, reason: str
+) -> int:
+    if not reason.strip():
+        raise Refused(_("Say how you know; it stays in the audit trail."), fields={"reason": _("required")})
     with transaction.atomic():
-        moved = Delivery.objects.filter(pk=delivery.pk, state=State.UNKNOWN).update(
-            state=state, grant_id=grant_id, settled_at=Now()
-        )
-        if not moved:
+        unknown = some.filter(state=State.UNKNOWN)
+        held = dict(unknown.select_for_update().order_by("pk").values_list("pk", "grant_id"))
+        if not held:
             raise Refused(_("The result of this message is known by now."), code="wrong_state")
-        settle_grant = ledger.spend if sent else ledger.give_back
-        settle_grant([delivery.grant_id] if delivery.grant_id else [])
+        changes: dict[str, Any] = {} if sent else {"grant": None}
+        state = State.ACCEPTED if sent else State.FAILED
+        moved = unknown.filter(pk__in=held).update(state=state, settled_at=Now(), **changes)
+        settle_grants = ledger.spend if sent else ledger.give_back
+        settle_grants([grant_id for grant_id in held.values() if grant_id])
+        subject = f"job {about.pk}" if isinstance(about, SendJob) else f"delivery {about.pk}"
+        verdict = "sent" if sent else "not sent"
+        audit(
+            by,
+            action="settle_unknown",
+            subject=subject,
+            mini_program=about.mini_program_id,
+            verdict=verdict,
+            messages=moved,
+            reason=reason.strip()[:400],
+        )
+    return moved

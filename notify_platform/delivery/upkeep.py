@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import claims, fanout, retention, settlement
 from notify_platform.delivery.models import Delivery
-from notify_platform.jobs import jobs
+from notify_platform.jobs import jobs, series
 from notify_platform.jobs.models import SendJob
 from subscriptions.grants import validity
 from subscriptions.models import Grant
@@ -35,7 +35,7 @@ def tick() -> bool:
     closed = [settlement.close_unknown(mini_program) for mini_program in MiniProgram.objects.all()]
     kept = [_fan_out(), _cancel(), _close_cancelled(), _finish()]
     consent = [validity.apply(), validity.lapse()]
-    return any([jobs.start_due(), released, lost, *closed, *consent, *kept, _tidy()])
+    return any([series.make_due(), jobs.start_due(), released, lost, *closed, *consent, *kept, _tidy()])
 
 
 def _fan_out() -> int:
@@ -97,13 +97,13 @@ def _tidy() -> bool:
 
 def due() -> Q:
     """Return the condition that ``tick`` or the engine has something to do: a few index probes, for one query."""
-    started = Q(state=SendJob.State.RUNNING) | Q(state=SendJob.State.SCHEDULED, starts_at__lte=Now())
+    started = Q(state=SendJob.State.RUNNING) | jobs.DUE
     clearing = Q(state=SendJob.State.CANCELLED, ended_at__isnull=True)
     lapsed = Delivery.objects.filter(state__in=Delivery.IN_FLIGHT, lease_until__lte=Now())
     unknown = Delivery.objects.filter(state=Delivery.State.UNKNOWN, settled_at__isnull=True)
     expired = Grant.objects.filter(state=Grant.State.AVAILABLE, expires_at__lte=Now())
     moving = SendJob.objects.filter(started | clearing)
-    sending = Q(Exists(moving)) | Exists(lapsed) | Exists(unknown)
+    sending = Q(Exists(moving)) | Exists(lapsed) | Exists(unknown) | Exists(series.due())
     return sending | Exists(expired) | Exists(validity.changed()) | retention.due()
 
 

@@ -16,7 +16,7 @@ from django.db.models import Count, Q
 from django.utils import timezone
 
 from notify_platform.delivery.models import Delivery, Reason, Skip
-from notify_platform.insights import days, planned
+from notify_platform.insights import days, pages, planned
 from notify_platform.jobs.models import SendJob
 from subscriptions.models import Answer, ExpectedDemand, Subscriber
 from templates_app.models import MessageTemplate, MiniProgram
@@ -30,8 +30,6 @@ SETTLING: Final = 2
 # A few days of one weekday are little to go by: so many average days are thrown in.
 PULL: Final = 2
 KEPT: Final = timedelta(days=90)
-# Rows are written in the order of their numbers, give or take a long transaction.
-DISORDER: Final = timedelta(hours=1)
 
 # Whoever is left out for one of these needed no consent; lack of consent is the demand we look for.
 UNWANTED = Q(state=State.SKIPPED) & ~Q(reason=Reason.NO_CONSENT) | Q(state=State.CANCELLED)
@@ -116,26 +114,9 @@ def _of_jobs(mini_program: MiniProgram, *, begin: datetime, end: datetime) -> Co
 
 def _of_triggers(mini_program: MiniProgram, *, begin: datetime, end: datetime) -> Counter[int]:
     """Count messages of triggers by the day they were written."""
-    page = Q(pk__gte=_first_since(begin - DISORDER), pk__lt=_first_since(end + DISORDER))
-    during = Q(created_at__gte=begin, created_at__lt=end)
-    rows = Delivery.objects.filter(page, during, mini_program=mini_program, trigger__isnull=False).exclude(UNWANTED)
+    during = pages.page(Delivery.objects.all(), begin=begin, end=end, by="created_at")
+    rows = Delivery.objects.filter(during, mini_program=mini_program, trigger__isnull=False).exclude(UNWANTED)
     return Counter(dict(rows.values_list("template").order_by().annotate(number=Count("pk"))))
-
-
-def _first_since(moment: datetime) -> int:
-    """Return the number of the first delivery written since; behind the last one when there is none.
-
-    The log has no index by time, but it grows in order: a few looks find where the page of a day begins.
-    """
-    low, high = 0, 1 + (Delivery.objects.order_by("-pk").values_list("pk", flat=True).first() or 0)
-    while low < high:
-        middle = (low + high) // 2
-        found = Delivery.objects.filter(pk__gte=middle).order_by("pk").values_list("pk", "created_at").first()
-        if found is None or found[1] >= moment:
-            high = middle
-        else:
-            low = found[0] + 1
-    return low
 
 
 def _count_what_is_over(mini_program: MiniProgram, *, templates: Iterable[MessageTemplate], today: date) -> None:

@@ -17,12 +17,14 @@ State = Delivery.State
 class JobFunnel:
     """People of a job: all of them (``audience``), by state of their delivery, and why the others got nothing.
 
-    ``not_sent`` counts by ``Reason`` value, the skips of the fan-out and those of the gates together.
+    ``not_sent`` counts by ``Reason`` value, the skips of the fan-out and those of the gates together; ``held`` those
+    that wait for a reason.
     """
 
     audience: int
     by_state: Counter[str]
     not_sent: Counter[str]
+    held: Counter[str]
 
     def count(self, *states: State) -> int:
         """Return how many deliveries are in any of these states."""
@@ -49,13 +51,16 @@ def of_job(job: SendJob) -> JobFunnel:
     """Count one job: three queries, whatever its size."""
     by_state: Counter[str] = Counter()
     not_sent: Counter[str] = Counter()
+    held: Counter[str] = Counter()
     rows = Delivery.objects.filter(job=job).values_list("state", "reason").annotate(number=Count("pk"))
     for state, reason, number in rows:
         by_state[state] += number
         if state == State.SKIPPED:
             not_sent[reason] += number
+        elif state == State.WAITING and reason:
+            held[reason] += number
     for reason, number in Skip.objects.filter(job=job).values_list("reason").annotate(number=Count("pk")):
         not_sent[reason] += number
     audience, pruned = SendJob.objects.values_list("audience_size", "pruned_skips").get(pk=job.pk)
     not_sent.update(pruned)
-    return JobFunnel(audience=audience, by_state=by_state, not_sent=not_sent)
+    return JobFunnel(audience=audience, by_state=by_state, not_sent=not_sent, held=held)

@@ -11,7 +11,7 @@ from typing import Final
 from django.db.models import Q
 
 from notify_platform.core import queue
-from notify_platform.insights import asking, demand
+from notify_platform.insights import asking, demand, sending, stock
 
 TALLIES: Final = "tallies"
 TALLIES_EVERY: Final = timedelta(minutes=5)
@@ -23,6 +23,8 @@ def tick() -> bool:
     """Work out what is due; there is never more to do at once, so the answer is False."""
     if queue.take_turn(TALLIES, every=TALLIES_EVERY):
         asking.tally_lately()
+        sending.tally_lately()
+        stock.tally()
     if queue.take_turn(FORECAST, every=FORECAST_EVERY):
         demand.expect_all()
         asking.sample_lately()

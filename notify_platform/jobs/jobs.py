@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -18,7 +19,7 @@ from django.utils.translation import gettext as _
 from notify_platform.core.errors import Refused
 from notify_platform.core.models import audit
 from notify_platform.jobs import previews
-from notify_platform.jobs.models import SendJob
+from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.models import Subscriber
 from templates_app.models import MessageTemplate, MiniProgram
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 State = SendJob.State
+# Scheduled, its time has come, and no pattern of a series.
+DUE = Q(state=State.SCHEDULED, starts_at__lte=Now()) & (Q(series__isnull=True) | Q(occurrence__isnull=False))
 
 
 def submit(job: SendJob, *, by: AbstractBaseUser | None) -> None:
@@ -92,6 +95,8 @@ def reopen(job: SendJob, *, by: AbstractBaseUser) -> None:
 
 def start(job: SendJob, *, by: AbstractBaseUser | None = None) -> None:
     """Begin to send a scheduled job now; from here on its audience is frozen."""
+    if job.is_pattern:
+        raise Refused(_("A series is sent by its schedule."), code="wrong_state")
     with transaction.atomic():
         newest = Subscriber.objects.filter(mini_program_id=job.mini_program_id).aggregate(newest=Max("pk"))["newest"]
         moved = _move(job, frm={State.SCHEDULED}, to=State.RUNNING, started_at=Now(), fanout_upto=newest or 0)
@@ -102,13 +107,44 @@ def start(job: SendJob, *, by: AbstractBaseUser | None = None) -> None:
 def start_due() -> int:
     """Start every scheduled job whose time has come; returns how many."""
     started = 0
-    for job in SendJob.objects.filter(state=State.SCHEDULED, starts_at__lte=Now()).order_by("starts_at"):
+    for job in SendJob.objects.filter(DUE).order_by("starts_at"):
         try:
             start(job)
         except Refused:
             continue
         started += 1
     return started
+
+
+def make_occurrence(pattern: SendJob, *, day: date, starts_at: datetime, not_after: datetime) -> SendJob:
+    """Make the scheduled job of one occurrence: what was agreed to for the pattern is agreed to for it."""
+    with transaction.atomic():
+        job = SendJob.objects.create(
+            mini_program_id=pattern.mini_program_id,
+            name=f"{pattern.name[:68]} {day:%Y-%m-%d}",
+            purpose=pattern.purpose,
+            template_id=pattern.template_id,
+            audience_id=pattern.audience_id,
+            series_id=pattern.series_id,
+            occurrence=day,
+            state=State.SCHEDULED,
+            starts_at=starts_at,
+            not_after=not_after,
+            window_from=pattern.window_from,
+            window_until=pattern.window_until,
+            pace_per_second=pattern.pace_per_second,
+            created_by_id=pattern.created_by_id,
+            submitted_by_id=pattern.submitted_by_id,
+            approved_by_id=pattern.approved_by_id,
+            submitted_at=pattern.submitted_at,
+            approved_at=pattern.approved_at,
+        )
+        Variant.objects.bulk_create(
+            Variant(job=job, name=one.name, page=one.page, texts=one.texts, fit_keys=one.fit_keys)
+            for one in pattern.variants.order_by("pk")
+        )
+        audit(None, action="occur", subject=_subject(job), mini_program=job.mini_program_id, pattern=pattern.pk)
+    return job
 
 
 def pause(job: SendJob, *, by: AbstractBaseUser) -> None:

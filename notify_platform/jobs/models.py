@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -13,7 +13,7 @@ from templates_app.models import MessageTemplate, MiniProgram
 
 
 class Series(models.Model):
-    """A broadcast that comes again: one job per occurrence."""
+    """A broadcast that comes again: one job per occurrence. ``jobs.series`` is the only writer."""
 
     mini_program = models.ForeignKey(
         MiniProgram, on_delete=models.PROTECT, related_name="series", verbose_name=_("mini-program")
@@ -23,11 +23,23 @@ class Series(models.Model):
     at_time = models.TimeField(_("at"))
     starts_on = models.DateField(_("from"))
     ends_on = models.DateField(_("until"), null=True, blank=True)
+    within_hours = models.PositiveSmallIntegerField(
+        _("send within (hours)"),
+        default=12,
+        validators=[MinValueValidator(1), MaxValueValidator(23)],
+        help_text=_("Who has not got the card by then does not get it; a start missed for longer is dropped."),
+    )
     is_active = models.BooleanField(_("active"), default=True)
+    # The next occurrence that has not been dealt with; empty: none.
+    next_at = models.DateTimeField(_("next time"), null=True, editable=False)
 
     class Meta:
         verbose_name = _("series")
         verbose_name_plural = _("series")
+        indexes = [
+            # The worker's question, asked all day: which series is about to come?
+            models.Index(fields=["next_at"], name="series_due", condition=Q(is_active=True)),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -74,6 +86,8 @@ class SendJob(models.Model):
     series = models.ForeignKey(
         Series, on_delete=models.PROTECT, null=True, blank=True, related_name="jobs", verbose_name=_("series")
     )
+    # Which day of its series it was made for; a job of a series without one is the pattern of the others.
+    occurrence = models.DateField(_("occurrence"), null=True, blank=True, editable=False)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.DRAFT, editable=False)
     starts_at = models.DateTimeField(
         _("starts at"), null=True, blank=True, help_text=_("Empty: when a person presses start.")
@@ -148,6 +162,10 @@ class SendJob(models.Model):
             models.CheckConstraint(
                 condition=Q(pause_reason="") | Q(state="paused"), name="job_has_a_pause_reason_only_while_paused"
             ),
+            models.UniqueConstraint(fields=["series", "occurrence"], name="job_once_per_occurrence"),
+            models.UniqueConstraint(
+                fields=["series"], condition=Q(occurrence__isnull=True), name="job_one_pattern_per_series"
+            ),
         ]
         indexes = [
             # The engine's question, asked all day: which jobs run, which are due, which are being cleared away?
@@ -162,6 +180,11 @@ class SendJob(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether jobs are made of it, and it is never sent itself."""
+        return self.series_id is not None and self.occurrence is None
 
 
 class Trigger(models.Model):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef, Q
+from datetime import timedelta
+
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from subscriptions.grants.models import Drift, Source, Subscription
@@ -20,6 +23,11 @@ def turned_off_since() -> Exists:
             template=OuterRef("template"), subscriber=OuterRef("subscriber"), turned_off_at__gte=OuterRef("granted_at")
         )
     )
+
+
+def end_after(days: int | None) -> Combinable | None:
+    """Return when units valid for so many days lapse, from when each was granted; None: never."""
+    return F("granted_at") + timedelta(days=days) if days else None
 
 
 def drifted_since() -> Exists:

@@ -1,4 +1,4 @@
-"""The consents of a person who is to be forgotten; beside ``ledger`` the only writer of their states."""
+"""The consents of a person who is to be forgotten; beside ``ledger`` a writer of the states of relations."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.db.models import CharField, Value
 from django.db.models.functions import Cast, Concat, Now
 
 from subscriptions.grants.models import Answer, Grant, Subscription
+from subscriptions.grants.validity import void
 from subscriptions.people import people
 
 
@@ -38,7 +39,7 @@ def forget(subscriber_ids: Collection[int]) -> int:
             always_keep="",
         )
         Answer.objects.filter(subscriber__in=subscriber_ids).update(request_key=nameless())
-        return theirs.filter(state=Grant.State.AVAILABLE).update(state=Grant.State.REVOKED, settled_at=Now())
+        return void(theirs.filter(state=Grant.State.AVAILABLE), by=Grant.RevokedBy.PERSON)
 
 
 def nameless() -> Concat:

@@ -1,4 +1,4 @@
-"""The ledger of consent: with ``validity`` and ``forgetting`` the only writer of the states of units and relations.
+"""The ledger of consent, which writes the states of units (with ``validity``) and of relations (with ``forgetting``).
 
 A unit is granted, reserved for one message, then spent or given back; or it lapses, or is revoked. Every change is a
 compare-and-set on a set of rows; what was not in the expected state is left alone, and the count says so.
@@ -12,16 +12,16 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from notify_platform.core.bulk import update_from_values
 from subscriptions.grants import answers, pairing
-from subscriptions.grants.conditions import drifted_since, turned_off_since, unexpired
+from subscriptions.grants.conditions import end_after, turned_off_since, unexpired
 from subscriptions.grants.models import Answer, Drift, Grant, Source, Subscription
 from subscriptions.grants.pairing import BAN, REJECT, NewAnswer
-from subscriptions.grants.validity import revive
+from subscriptions.grants.validity import revive, void
 from subscriptions.grants.worth import Moved, NewUnits, end_of, of_imports, of_popups
 from subscriptions.people import people
 from templates_app.models import MessageTemplate
@@ -109,19 +109,16 @@ def _move(moved: Sequence[Moved]) -> None:
         return
     units = Grant.objects.filter(pk__in=[one.grant_id for one in moved])
     # What was revoked because the template was turned off may turn out not to have been granted by then.
-    revoked = units.filter(turned_off_since(), ~drifted_since(), state=Grant.State.REVOKED)
-    doubtful = [
-        *revoked.values_list("pk", flat=True),
-        *units.filter(state=Grant.State.LAPSED).values_list("pk", flat=True),
-    ]
+    settled = Q(state=Grant.State.LAPSED) | Q(revoked_by=Grant.RevokedBy.PERSON)
+    doubtful = list(units.filter(settled).values_list("pk", flat=True))
     update_from_values(
         Grant,
         columns=["answer", "granted_at", "expires_at"],
         rows=[(one.grant_id, one.told.answer_id, one.granted_at, one.expires_at) for one in moved],
         only_if="TRUE",
     )
-    units.filter(turned_off_since(), state=Grant.State.AVAILABLE).update(state=Grant.State.REVOKED, settled_at=Now())
-    revive(units.filter(pk__in=doubtful, state__in=[Grant.State.LAPSED, Grant.State.REVOKED]))
+    void(units.filter(turned_off_since(), state=Grant.State.AVAILABLE), by=Grant.RevokedBy.PERSON)
+    revive(units.filter(settled, pk__in=doubtful))
 
 
 def _relation(new: NewAnswer) -> Relation:
@@ -242,9 +239,14 @@ def give_back(grant_ids: Collection[int]) -> int:
         return 0
     held = Grant.objects.filter(pk__in=grant_ids, state__in=[Grant.State.RESERVED, Grant.State.SPENT])
     # Whoever turns a template off holds its units: the relations are looked at when he is done.
-    list(held.select_for_update().order_by("pk").values_list("pk"))
-    revoked = held.filter(turned_off_since()).update(state=Grant.State.REVOKED, settled_at=Now())
-    return revoked + held.update(state=Grant.State.AVAILABLE, settled_at=None)
+    locked = held.select_for_update(of=("self",)).order_by("pk")
+    validities = set(locked.values_list("template", "template__validity_days"))
+    revoked = void(held.filter(turned_off_since()), by=Grant.RevokedBy.PERSON)
+    # While it was in use its popup may have turned out to be another one's (see ``worth``).
+    ends = Case(
+        *(When(template=template, then=end_after(days)) for template, days in validities), output_field=DateTimeField()
+    )
+    return revoked + held.update(state=Grant.State.AVAILABLE, settled_at=None, expires_at=ends)
 
 
 def revoke_refused(*, template: MessageTemplate, refusals: Collection[Refusal]) -> int:
@@ -262,15 +264,15 @@ def revoke_refused(*, template: MessageTemplate, refusals: Collection[Refusal]) 
         # Policy may have counted the message as sent by now.
         ours = Q(state__in=Grant.COUNTABLE) | Q(state=Grant.State.SPENT, pk__in=in_hand)
         held = Grant.objects.filter(ours, template=template, subscriber_id__in=left_at)
-        void = {
+        refused = {
             grant.pk: grant.subscriber_id
             for grant in held.select_for_update().order_by("pk")
             if (_is_older(grant, left_at) if grant.state == Grant.State.AVAILABLE else grant.pk in in_hand)
         }
-        revoked = Grant.objects.filter(pk__in=void).update(state=Grant.State.REVOKED, settled_at=Now())
+        revoked = void(Grant.objects.filter(pk__in=refused), by=Grant.RevokedBy.WECHAT)
         Drift.objects.bulk_create(
             Drift(template=template, subscriber_id=subscriber_id, units=units, at=left_at[subscriber_id])
-            for subscriber_id, units in Counter(void.values()).items()
+            for subscriber_id, units in Counter(refused.values()).items()
         )
     return revoked
 
@@ -301,8 +303,7 @@ def turn_off(decisions: Collection[TurnedOff]) -> int:
         held = concerned.filter(state__in=Grant.COUNTABLE).select_for_update().order_by("pk")
         list(held.values_list("pk"))
         _write_off(latest)
-        void = concerned.filter(turned_off_since(), state=Grant.State.AVAILABLE)
-        return void.update(state=Grant.State.REVOKED, settled_at=Now())
+        return void(concerned.filter(turned_off_since(), state=Grant.State.AVAILABLE), by=Grant.RevokedBy.PERSON)
 
 
 def _write_off(latest: Mapping[Relation, datetime]) -> None:

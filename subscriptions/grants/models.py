@@ -164,6 +164,12 @@ class Grant(models.Model):
         LAPSED = "lapsed", _("lapsed")
         REVOKED = "revoked", _("revoked")
 
+    class RevokedBy(models.TextChoices):
+        """Who made a unit void."""
+
+        PERSON = "person", _("turned off by the person")
+        WECHAT = "wechat", _("refused by WeChat")
+
     # These can still become a message: a reserved unit may be given back.
     COUNTABLE = frozenset({State.AVAILABLE, State.RESERVED})
 
@@ -179,6 +185,7 @@ class Grant(models.Model):
     granted_at = models.DateTimeField(_("granted"))
     expires_at = models.DateTimeField(_("valid until"), null=True, blank=True)
     settled_at = models.DateTimeField(_("spent, lapsed or revoked"), null=True, blank=True)
+    revoked_by = models.CharField(_("revoked because"), max_length=8, choices=RevokedBy, blank=True)
 
     class Meta:
         verbose_name = _("grant")
@@ -189,6 +196,11 @@ class Grant(models.Model):
                 condition=Q(state__in=["available", "reserved"], settled_at__isnull=True)
                 | Q(state__in=["spent", "lapsed", "revoked"], settled_at__isnull=False),
                 name="grant_settled_at_matches_state",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="revoked", revoked_by__in=["person", "wechat"])
+                | (~Q(state="revoked") & Q(revoked_by="")),
+                name="grant_says_who_revoked_it",
             ),
         ]
         indexes = [

@@ -1,11 +1,10 @@
-"""How long units are good for: they lapse by our own policy, and come back when it changes.
+"""How long units are good for: they lapse by our own policy and come back when it changes, or somebody revokes them.
 
 Beside ``ledger`` a writer of ``Grant.state``.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
 from itertools import takewhile
 from typing import Final
 
@@ -13,7 +12,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from subscriptions.grants.conditions import drifted_since, turned_off_since, unconfirmed, unexpired
+from subscriptions.grants.conditions import drifted_since, end_after, turned_off_since, unconfirmed, unexpired
 from subscriptions.grants.models import Grant
 from templates_app.models import MessageTemplate
 
@@ -59,7 +58,7 @@ def apply() -> int:
         free = set(units.select_for_update(skip_locked=True).values_list("pk", flat=True))
         batch = list(takewhile(free.__contains__, batch))
         units = Grant.objects.filter(pk__in=batch)
-        units.update(expires_at=F("granted_at") + timedelta(days=days) if days else None)
+        units.update(expires_at=end_after(days))
         confirmed = units.filter(state=Grant.State.LAPSED).exclude(unconfirmed())
         revive(Grant.objects.filter(pk__in=list(confirmed.values_list("pk", flat=True))))
         mine.update(validity_applied=days, validity_applied_upto=batch[-1] if batch else upto)
@@ -75,5 +74,10 @@ def _next(template: MessageTemplate, *, after: int) -> list[int]:
 def revive(units: QuerySet[Grant]) -> None:
     """Make units available again that are still valid, and that neither the person nor WeChat has made void."""
     units.filter(unexpired(), ~turned_off_since(), ~drifted_since()).update(
-        state=Grant.State.AVAILABLE, settled_at=None
+        state=Grant.State.AVAILABLE, settled_at=None, revoked_by=""
     )
+
+
+def void(units: QuerySet[Grant], *, by: Grant.RevokedBy) -> int:
+    """Revoke units; returns how many."""
+    return units.update(state=Grant.State.REVOKED, settled_at=Now(), revoked_by=by)

@@ -1,7 +1,7 @@
 """What popups are worth: one unit each, granted once, whoever tells of it and however often. Reads only.
 
 A unit belongs to a popup. When a late report shows that the popups were others than we thought, units in excess go to
-the popups that have none, and their moments follow; a unit that is in use or spent keeps its moment.
+the popups that have none, and their moments follow; when a unit in use or spent lapses does not matter any more.
 """
 
 from __future__ import annotations
@@ -165,13 +165,12 @@ def _hand_out(
 
 def _moved(popup: Popup, unit: _Unit) -> Moved | None:
     told = next((one for one in popup.told if one.pk == unit.answer_id), popup.told[0])
-    if unit.state in IN_USE_OR_SPENT:
-        granted_at, expires_at = unit.granted_at, unit.expires_at
-    else:
-        granted_at, expires_at = popup.moment, end_of(popup.moment, template=popup.template)
-    if told.pk == unit.answer_id and granted_at == unit.granted_at:
+    if told.pk == unit.answer_id and popup.moment == unit.granted_at:
         return None
-    return Moved(unit.grant_id, unit.answer_id, told, granted_at, expires_at)
+    # What has been taken was valid when it was taken; if it comes back it is reckoned anew (``ledger.give_back``).
+    is_taken = unit.state in IN_USE_OR_SPENT
+    expires_at = unit.expires_at if is_taken else end_of(popup.moment, template=popup.template)
+    return Moved(unit.grant_id, unit.answer_id, told, popup.moment, expires_at)
 
 
 def _unconfirmed(lacking: Sequence[Popup], *, given: Sequence[tuple[Popup, _Unit]]) -> Counter[Relation]:

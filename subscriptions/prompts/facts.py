@@ -13,11 +13,12 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
 
+from notify_platform.core.prepared import Prepared
 from subscriptions.grants.conditions import unexpired
 from subscriptions.grants.models import Answer, Grant, Subscription
 from subscriptions.grants.pairing import agrees
 from subscriptions.people.models import Subscriber
-from subscriptions.prompts.models import AskingTally, ExpectedDemand, PromptReport, Scene, SceneTemplate
+from subscriptions.prompts.models import AskingTally, ExpectedDemand, PromptReport, Scene
 from subscriptions.prompts.ranking import PRIOR_DEMAND, Answered, Tally, horizon, uncovered
 from subscriptions.prompts.reasons import MOST_REFUSALS, Popups, Standing
 from templates_app.models import MessageTemplate
@@ -55,30 +56,29 @@ class Facts:
 
 def gather(subscriber: Subscriber, *, scene: Scene, now: datetime) -> Facts:
     """Read what the planner has to know; a template of another mini-program is no template of the scene."""
-    asks = list(_asks(subscriber, scene=scene))
-    if not asks:
+    templates = _TEMPLATES.objects(scene=scene.pk, mini_program=scene.mini_program_id, subscriber=subscriber.pk)
+    if not templates:
         return Facts(templates=[], standings={}, popups=Popups(), tallies={}, elsewhere=Tally())
     zone = ZoneInfo(scene.mini_program.time_zone)
     today = now.astimezone(zone).date()
-    templates = [ask.template for ask in asks]
     tallies = _tallies(scene, since=today - timedelta(days=TALLY_DAYS))
     answers_enough = _total(tallies.values()).answered >= SPEAKS_FOR_ITSELF
     return Facts(
         templates=templates,
-        standings=_standings(subscriber, asks=asks, today=today, zone=zone),
+        standings=_standings(subscriber, templates=templates, today=today, zone=zone),
         popups=_popups(subscriber, now=now),
         tallies=tallies,
         elsewhere=Tally() if answers_enough else _elsewhere(scene, since=today - timedelta(days=ELSEWHERE_DAYS)),
     )
 
 
-def _asks(subscriber: Subscriber, *, scene: Scene) -> QuerySet[SceneTemplate]:
+def _templates(scene: int, mini_program: int, subscriber: int) -> QuerySet[MessageTemplate]:
     """Return the scene's templates, each with the keys of the person's newest answers: as many as can matter.
 
     The second report of a popup, and a silent no, are no further answers.
     """
     answers = (
-        Answer.objects.filter(subscriber=subscriber, template=OuterRef("template"))
+        Answer.objects.filter(subscriber=subscriber, template=OuterRef("pk"))
         # Written so that SQLite does not take the index of pairs, where nearly every answer has none.
         .filter(Exact(Coalesce("pair_id", 0), 0))
         .exclude(answer__in=NOT_ASKED)
@@ -87,19 +87,24 @@ def _asks(subscriber: Subscriber, *, scene: Scene) -> QuerySet[SceneTemplate]:
         .values("pk")
     )
     newest = {name: Subquery(answers[number : number + 1]) for number, name in enumerate(_NEWEST)}
-    rows = SceneTemplate.objects.filter(scene=scene, template__mini_program=scene.mini_program_id)
-    rows = rows.select_related("template").defer("template__content", "template__example")
-    return rows.annotate(**newest).order_by("position", "pk")
+    rows = MessageTemplate.objects.filter(asked_in__scene=scene, mini_program=mini_program)
+    return rows.defer("content", "example").annotate(**newest).order_by("asked_in__position", "asked_in__pk")
+
+
+_TEMPLATES: Final = Prepared(_templates)
+_RELATIONS: Final = Prepared(
+    lambda subscriber, templates: Subscription.objects.filter(subscriber=subscriber, template__in=templates)
+)
 
 
 def _standings(
-    subscriber: Subscriber, *, asks: Sequence[SceneTemplate], today: date, zone: ZoneInfo
+    subscriber: Subscriber, *, templates: Sequence[MessageTemplate], today: date, zone: ZoneInfo
 ) -> dict[int, Standing]:
-    templates = [ask.template for ask in asks]
-    relations = Subscription.objects.filter(subscriber=subscriber, template__in=templates)
+    keys = [template.pk for template in templates]
+    relations = _RELATIONS.objects(subscriber=subscriber.pk, templates=keys)
     relation_of = {relation.template_id: relation for relation in relations}
-    histories = _histories(asks)
-    lasting = _lasting(subscriber, templates=templates, today=today, zone=zone)
+    histories = _histories(templates)
+    lasting = _lasting(subscriber, templates=keys, today=today, zone=zone)
     demand = _demand(templates, today=today)
     return {
         template.pk: Standing(
@@ -112,36 +117,57 @@ def _standings(
     }
 
 
-def _histories(asks: Sequence[SceneTemplate]) -> dict[int, list[Answered]]:
-    keys = [key for ask in asks for name in _NEWEST if (key := ask.__dict__[name]) is not None]
-    rows = Answer.objects.filter(pk__in=keys).order_by("-answered_at", "-pk")
+_ANSWERS: Final = Prepared(
+    lambda keys: (
+        Answer.objects.filter(pk__in=keys)
+        .order_by("-answered_at", "-pk")
+        .values_list("template_id", "answer", "answered_at")
+    )
+)
+
+
+def _histories(templates: Sequence[MessageTemplate]) -> dict[int, list[Answered]]:
+    keys = [key for template in templates for name in _NEWEST if (key := template.__dict__[name]) is not None]
     histories: dict[int, list[Answered]] = defaultdict(list)
-    for template_id, answer, at in rows.values_list("template_id", "answer", "answered_at"):
+    for template_id, answer, at in _ANSWERS.rows(keys=keys):
         histories[template_id].append(Answered(at=at, agreed=agrees(answer)))
     return histories
 
 
-def _lasting(
-    subscriber: Subscriber, *, templates: Sequence[MessageTemplate], today: date, zone: ZoneInfo
-) -> dict[int, list[int]]:
+_STOCK: Final = Prepared(
+    lambda subscriber, templates: (
+        Grant.objects.filter(
+            unexpired(), subscriber=subscriber, template__in=templates, state=Grant.State.AVAILABLE.value
+        )
+        .values_list("template_id", "expires_at")
+        .annotate(units=Count("pk"))
+        .order_by()
+    )
+)
+
+
+def _lasting(subscriber: Subscriber, *, templates: list[int], today: date, zone: ZoneInfo) -> dict[int, list[int]]:
     """Return, for each unit in stock, how many days from today it can be used; one that never lapses: for ever."""
-    stock = Grant.objects.filter(
-        unexpired(), subscriber=subscriber, template__in=templates, state=Grant.State.AVAILABLE
-    ).values_list("template_id", "expires_at")
     lasting: dict[int, list[int]] = defaultdict(list)
-    for template_id, expires_at, units in stock.annotate(units=Count("pk")).order_by():
+    for template_id, expires_at, units in _STOCK.rows(subscriber=subscriber.pk, templates=templates):
         days = (expires_at.astimezone(zone).date() - today).days + 1 if expires_at else FOR_EVER
         lasting[template_id] += [days] * units
     return lasting
+
+
+_FORECAST: Final = Prepared(
+    lambda templates, first, last: ExpectedDemand.objects.filter(
+        template__in=templates, day__range=(first, last)
+    ).values_list("template_id", "day", "per_person")
+)
 
 
 def _demand(templates: Sequence[MessageTemplate], *, today: date) -> dict[int, list[float]]:
     """Return the messages expected for one active person, day by day over each template's horizon."""
     horizons = {template.pk: horizon(template) for template in templates}
     last = today + timedelta(days=max(horizons.values()) - 1)
-    rows = ExpectedDemand.objects.filter(template__in=horizons, day__range=(today, last))
     forecast: dict[int, dict[int, float]] = defaultdict(dict)
-    for template_id, day, messages in rows.values_list("template_id", "day", "per_person"):
+    for template_id, day, messages in _FORECAST.rows(templates=list(horizons), first=today, last=last):
         forecast[template_id][(day - today).days] = messages
     return {key: _day_by_day(forecast[key], days=days) for key, days in horizons.items()}
 
@@ -151,33 +177,59 @@ def _day_by_day(forecast: Mapping[int, float], *, days: int) -> list[float]:
     return [(within or {0: PRIOR_DEMAND}).get(day, 0.0) for day in range(days)]
 
 
+_POPUPS: Final = Prepared(
+    lambda subscriber, a_day_ago, a_week_ago: (
+        PromptReport.objects.filter(
+            Q(err_code__isnull=True) | Q(err_code__in=SHOWN),
+            subscriber=subscriber,
+            is_silent=False,
+            answered_at__gt=a_week_ago,
+        )
+        .values("subscriber")
+        .annotate(day=Count("pk", filter=Q(answered_at__gt=a_day_ago)), week=Count("pk"))
+        .values_list("day", "week")
+    )
+)
+
+
 def _popups(subscriber: Subscriber, *, now: datetime) -> Popups:
     """Count the popups the person has seen; silent top-ups and calls that showed nothing are none."""
-    shown = Q(err_code__isnull=True) | Q(err_code__in=SHOWN)
-    seen = PromptReport.objects.filter(
-        shown, subscriber=subscriber, is_silent=False, answered_at__gt=now - timedelta(days=7)
-    )
-    in_a_day = Count("pk", filter=Q(answered_at__gt=now - timedelta(days=1)))
-    return Popups(**seen.aggregate(day=in_a_day, week=Count("pk")))
+    day, week = now - timedelta(days=1), now - timedelta(days=7)
+    for in_a_day, in_a_week in _POPUPS.rows(subscriber=subscriber.pk, a_day_ago=day, a_week_ago=week):
+        return Popups(day=in_a_day, week=in_a_week)
+    return Popups()
 
 
 _AGREED: Final = Sum("times", filter=Q(word__startswith="accept"), default=0)
 _ANSWERED: Final = Sum("times", default=0)
 
 
+def _answers_since(day: date) -> QuerySet[AskingTally]:
+    return AskingTally.objects.filter(template__isnull=False, day__gte=day).exclude(word__in=("planned", *NOT_ASKED))
+
+
+_HERE: Final = Prepared(
+    lambda scene, day: (
+        _answers_since(day).filter(scene=scene).values_list("template_id").annotate(agreed=_AGREED, answered=_ANSWERED)
+    )
+)
+_ELSEWHERE: Final = Prepared(
+    lambda scene, mini_program, day: (
+        _answers_since(day)
+        .filter(scene__in=Scene.objects.filter(mini_program=mini_program).exclude(pk=scene))
+        .values_list("scene_id")
+        .annotate(agreed=_AGREED, answered=_ANSWERED)
+    )
+)
+
+
 def _tallies(scene: Scene, *, since: date) -> dict[int, Tally]:
-    rows = _answers_since(since).filter(scene=scene)
-    counted = rows.values_list("template_id").annotate(agreed=_AGREED, answered=_ANSWERED)
-    return {template_id: Tally(agreed, answered) for template_id, agreed, answered in counted if template_id}
+    return {key: Tally(agreed, answered) for key, agreed, answered in _HERE.rows(scene=scene.pk, day=since)}
 
 
 def _elsewhere(scene: Scene, *, since: date) -> Tally:
-    others = Scene.objects.filter(mini_program=scene.mini_program_id).exclude(pk=scene.pk)
-    return Tally(**_answers_since(since).filter(scene__in=others).aggregate(agreed=_AGREED, answered=_ANSWERED))
-
-
-def _answers_since(day: date) -> QuerySet[AskingTally]:
-    return AskingTally.objects.filter(template__isnull=False, day__gte=day).exclude(word__in=("planned", *NOT_ASKED))
+    rows = _ELSEWHERE.rows(scene=scene.pk, mini_program=scene.mini_program_id, day=since)
+    return _total(Tally(agreed, answered) for _scene, agreed, answered in rows)
 
 
 def _total(tallies: Iterable[Tally]) -> Tally:

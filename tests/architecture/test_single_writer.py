@@ -44,14 +44,19 @@ class Owned:
         return f"{self.model}.{self.field}"
 
 
-CONSENT_BOOKS = frozenset(f"subscriptions/grants/{name}.py" for name in ("ledger", "forgetting"))
+GRANTS = "subscriptions/grants"
 OWNED = [
-    Owned("subscriptions.Grant", "state", CONSENT_BOOKS | {"subscriptions/grants/validity.py"}),
+    Owned("subscriptions.Grant", "state", frozenset({f"{GRANTS}/ledger.py", f"{GRANTS}/validity.py"})),
     # A wish needs a row to be noted at: ``wishes`` makes it, off and undecided, and changes no state.
-    Owned("subscriptions.Subscription", "state", CONSENT_BOOKS | {"subscriptions/grants/wishes.py"}),
+    Owned(
+        "subscriptions.Subscription",
+        "state",
+        frozenset(f"{GRANTS}/{name}.py" for name in ("ledger", "forgetting", "wishes")),
+    ),
     Owned("templates_app.MessageTemplate", "state", frozenset({"templates_app/catalog.py"})),
     Owned("templates_app.AccessToken", "*", frozenset({"notify_platform/wechat/tokens.py"})),
     Owned("jobs.SendJob", "state", frozenset({"notify_platform/jobs/jobs.py"})),
+    Owned("jobs.Series", "*", frozenset({"notify_platform/jobs/series.py"})),
     Owned("jobs.Event", "*", frozenset({"notify_platform/jobs/events.py"})),
     Owned(
         "delivery.Delivery",

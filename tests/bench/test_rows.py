@@ -11,6 +11,7 @@ import pytest
 from tests.bench.databases import ROOT
 from tests.bench.intake import BARE_DOORS, PLATFORM_DOORS
 from tests.bench.listed import ROWS
+from tests.bench.plans import DOORS as PLAN_DOORS
 from tests.bench.sent_events import SETTLE_DOORS, STORE_DOORS
 from tests.bench.stopwatches import Stopwatches, watching
 
@@ -43,7 +44,7 @@ def test_a_row_has_something_in_every_line_of_its_tables(measured):
     assert [watched for watched, layers in ROWS[name].profiles(raw).items() if not layers] == []
 
 
-@pytest.mark.parametrize("doors", [PLATFORM_DOORS, BARE_DOORS, STORE_DOORS, SETTLE_DOORS])
+@pytest.mark.parametrize("doors", [PLATFORM_DOORS, BARE_DOORS, PLAN_DOORS, STORE_DOORS, SETTLE_DOORS])
 def test_every_door_is_there_and_left_as_it_was(doors):
     with watching(doors) as first:
         pass

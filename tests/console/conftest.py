@@ -14,7 +14,7 @@ from notify_platform.alerts.models import Alert
 from notify_platform.api import keys
 from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.core.models import Bell, DriverLease, WorkerNode, audit
-from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Reason, Skip
+from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Reason, Skip, Throughput
 from notify_platform.jobs.models import Event, SendJob, Series, Trigger, Variant
 from subscriptions.models import (
     AskingTally,
@@ -98,6 +98,7 @@ def a_row_of_everything() -> dict[str, Any]:
     AccessToken.objects.create(mini_program=program, token="the-token-itself")
     Pace.objects.create(name=f"test {program.pk}")
     now = timezone.now()
+    Throughput.objects.create(job=job, at=now, messages=1)
     WorkerNode.objects.create(name=f"host:{program.pk}", started_at=now, beat_at=now, pulse_at=now)
     Bell.objects.create(name=f"deliver:{program.pk}", rung_at=now)
     DriverLease.objects.create(name=f"host:{program.pk}/0", until=now)

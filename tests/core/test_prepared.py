@@ -10,7 +10,7 @@ from django.db.models import Count, Min
 from django.test.utils import CaptureQueriesContext
 
 from notify_platform.core.prepared import Prepared
-from subscriptions.models import Grant, Subscriber
+from subscriptions.models import ExpectedDemand, Grant, Subscriber
 from templates_app.models import MiniProgram
 from tests import factories
 
@@ -66,7 +66,7 @@ def test_a_statement_is_made_once_for_each_length_of_a_list(people):
 def test_a_statement_for_a_long_list_is_not_kept(people):
     make, made = counted(lambda ids: Subscriber.objects.filter(pk__in=ids).values_list("pk"))
     prepared = Prepared(make)
-    ids = [people[0].pk, *range(1_000_000, 1_000_020)]
+    ids = [people[0].pk, *range(1_000_000, 1_000_040)]
     assert [prepared.rows(ids=ids) for _ in range(2)] == [[(people[0].pk,)]] * 2
     assert len(made) == 2
 
@@ -101,6 +101,30 @@ def test_objects_are_whole_and_their_secrets_open(template):
     names = [field.attname for field in MiniProgram._meta.concrete_fields]
     assert {name: getattr(found, name) for name in names} == {name: getattr(fresh, name) for name in names}
     assert found.callback_token == "AnotherToken"
+
+
+def test_days_are_values_too(template):
+    def make(template, first, last):
+        return ExpectedDemand.objects.filter(template=template, day__range=(first, last)).values_list("day", "messages")
+
+    days = [NOON.date() + timedelta(days=number) for number in range(4)]
+    ExpectedDemand.objects.bulk_create(
+        ExpectedDemand(template=template, day=day, messages=number, per_person=1) for number, day in enumerate(days)
+    )
+    prepared = Prepared(make)
+    for first, last in [(days[0], days[1]), (days[1], days[3]), (days[3], days[3])]:
+        wanted = {"template": template.pk, "first": first, "last": last}
+        assert sorted(prepared.rows(**wanted)) == sorted(make(**wanted))
+    assert sorted(prepared.rows(template=template.pk, first=days[3], last=days[3])) == [(days[3], 3.0)]
+
+
+def test_objects_have_their_annotations(template, people):
+    factories.grants(template, to=people[:1], units=3)
+    prepared = Prepared(lambda pk: Subscriber.objects.filter(pk=pk).defer("nickname").annotate(units=Count("grants")))
+    assert [(one.pk, one.units, one.openid) for one in prepared.objects(pk=people[0].pk)] == [
+        (people[0].pk, 3, people[0].openid)
+    ]
+    assert [one.units for one in prepared.objects(pk=people[1].pk)] == [0]
 
 
 def test_objects_leave_out_what_the_queryset_leaves_out(template):

@@ -86,7 +86,7 @@ def test_a_job_that_does_not_run_is_not_claimed(job, take, states):
 
 
 def test_who_has_no_consent_any_more_is_skipped(job, take, people):
-    Grant.objects.filter(subscriber=people[0]).update(state="revoked", settled_at=timezone.now())
+    Grant.objects.filter(subscriber=people[0]).update(state="revoked", settled_at=timezone.now(), revoked_by="person")
 
     assert len(take(job).messages) == 2
     assert why(job) == [Reason.NO_CONSENT]

@@ -205,7 +205,7 @@ def test_not_sent_after_the_policy_closed_it_returns_the_consent(armed, settle, 
     Delivery.objects.update(armed_at=timezone.now() - timedelta(minutes=11))
     settlement.close_unknown(mini_program)
 
-    settlement.resolve_unknown(Delivery.objects.first(), sent=False)
+    settlement.resolve_unknown(Delivery.objects.first(), sent=False, by=None, reason="So says the log.")
 
     assert stock() == ["available", "spent", "spent"]
 
@@ -245,10 +245,10 @@ def test_an_operator_may_say_what_became_of_an_unknown_message(armed, settle, se
     settle(armed, SILENCE)
     row = Delivery.objects.first()
 
-    settlement.resolve_unknown(row, sent=sent)
+    settlement.resolve_unknown(row, sent=sent, by=None, reason="So says the log.")
 
     held = Grant.objects.get(subscriber=row.subscriber)
     row.refresh_from_db()
     assert (row.state, held.state) == (state, grant)
     with pytest.raises(Refused):
-        settlement.resolve_unknown(row, sent=sent)
+        settlement.resolve_unknown(row, sent=sent, by=None, reason="So says the log.")

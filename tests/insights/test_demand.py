@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notify_platform.delivery.models import Delivery, Reason, Skip
-from notify_platform.insights import demand
+from notify_platform.insights import demand, pages
 from notify_platform.jobs.models import Event, SendJob, Series, Trigger, Variant
 from subscriptions.grants import ledger
 from subscriptions.grants.pairing import NewAnswer
@@ -137,7 +137,7 @@ def test_a_day_of_the_log_is_found_without_reading_the_others(template):
         for number in range(50)
     ]
     with CaptureQueriesContext(connection) as captured:
-        found = demand._first_since(ago(2, 1))
+        found = pages.first_since(Delivery.objects.all(), ago(2, 1), by="created_at")
 
     assert found == rows[30].pk
     assert len(captured) <= 2 + rows[-1].pk.bit_length()

@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from notify_platform.core.models import WorkerNode
@@ -148,3 +149,29 @@ def test_pausing_acts_within_two_seconds(stage, worker, wechat):
     assert Delivery.objects.filter(state=State.WAITING).exists()
     jobs.resume(job, by=factories.a_user())
     until(lambda: wechat.counts().requests > paused)
+
+
+@pytest.mark.parametrize(("name", "state"), [("pause", "paused"), ("cancel", "cancelled")])
+def test_a_button_of_the_desk_stops_the_sending_within_two_seconds_of_its_pace(
+    stage, worker, wechat, client, name, state
+):
+    """Measured in requests, by WeChat's own count: after the answer no more leave than two seconds of pace hold."""
+    pace = 200
+    job = factories.a_running_job(stage(people=3000, pace=pace))
+    client.force_login(factories.a_user(is_staff=True, is_superuser=True))
+    until(lambda: wechat.counts().requests > 50)
+
+    assert client.post(reverse("admin:jobs_sendjob_do", args=[job.pk, name])).status_code == 302
+    at_the_answer = wechat.counts().requests
+    until(lambda: not Delivery.objects.filter(job=job, state__in=Delivery.IN_FLIGHT).exists())
+    until(lambda: name == "pause" or not Delivery.objects.filter(job=job, state=State.WAITING).exists())
+
+    stopped = wechat.counts().requests
+    assert stopped - at_the_answer <= 2 * pace
+    job.refresh_from_db()
+    assert job.state == state
+    left = {"pause": State.WAITING, "cancel": State.CANCELLED}[name]
+    assert funnels.of_job(job).count(left) == 3000 - stopped
+    if name == "pause":
+        client.post(reverse("admin:jobs_sendjob_do", args=[job.pk, "resume"]))
+        until(lambda: wechat.counts().requests > stopped)

@@ -159,15 +159,16 @@ class Relation:
         return empty[len(spare) :]
 
     def _settle_in(self, unit: Unit, popup: Popup, *, now: datetime) -> None:
-        """A unit was granted when its popup was; one in use or spent keeps its moment."""
-        if unit.state in ("reserved", "spent") or unit.moment == moment_of(popup):
+        """A unit was granted when its popup was; when one in use or spent lapses does not matter."""
+        if unit.moment == moment_of(popup):
             return
-        was_refused = self._is_refused(unit.moment)
         unit.moment = moment_of(popup)
+        if unit.state in ("reserved", "spent"):
+            return
         unit.end = self._end(unit.moment)
         if unit.state == "available" and self.is_void(unit.moment):
             unit.state, unit.why = "revoked", "off"
-        elif unit.state == "lapsed" or (unit.state == "revoked" and unit.why == "off" and not was_refused):
+        elif unit.state == "lapsed" or (unit.state == "revoked" and unit.why == "off"):
             self._revive(unit, now=now)
 
     def _revive(self, unit: Unit, *, now: datetime) -> None:
@@ -200,6 +201,8 @@ class Relation:
     def give_back(self, unit: Unit) -> None:
         void = self.is_void(unit.moment)
         unit.state, unit.why = ("revoked", "off") if void else ("available", "")
+        if not void:
+            unit.end = self._end(unit.moment)
 
     def refuse(self, unit: Unit | None, *, left_at: datetime) -> None:
         """WeChat said 43101 to a message that left then: what we held is void, newer consent is not."""

@@ -158,7 +158,7 @@ class Stage:
             pass
 
     def resolve(self, job: int, who: int, *, was_sent: bool) -> None:
-        settlement.resolve_unknown(self._row(job, who), sent=was_sent)
+        settlement.resolve_unknown(self._row(job, who), sent=was_sent, by=None, reason="The log says so.")
 
     def _row(self, job: int, who: int) -> Delivery:
         return Delivery.objects.get(job=self.jobs[job], subscriber=self.people[who])

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.django_db
 
 # The same everywhere. `make chaos` asks for more, that nobody has seen: a failing one is told with its number.
 KNOWN = 200
+# Found by dice, and once told differently: a no between a popup's two moments while its unit is in use, or refused.
+ONCE_DIFFERED = (349117604, 850031187)
 NEW = int(os.environ.get("HISTORIES", "0"))
 BATCH = 10
 NUMBERS = 10**9
@@ -61,6 +63,11 @@ def shortened(steps: Sequence[Step], *, folder: Path) -> list[Step]:
 def test_a_history_leaves_the_same_books_here_and_in_the_model(first, tmp_path):
     for seed in range(first, first + BATCH):
         holds(seed, folder=tmp_path)
+
+
+@pytest.mark.parametrize("seed", ONCE_DIFFERED)
+def test_a_history_that_once_differed_does_not_any_more(seed, tmp_path):
+    holds(seed, folder=tmp_path)
 
 
 @pytest.mark.skipif(not NEW, reason="only make chaos asks for histories nobody has seen")

@@ -212,13 +212,37 @@ def test_what_wechat_refused_does_not_come_back_with_the_event(tell, template, p
     assert Grant.objects.get().state == Grant.State.REVOKED
 
 
-def test_a_unit_that_was_spent_keeps_its_moment(tell, template, person):
+def test_a_unit_that_was_spent_moves_with_its_popup_and_keeps_its_end(tell, template, person):
     tell(Source.CLIENT)
     ledger.spend(ledger.reserve(template=template, subscriber_ids=[person.pk]).values())
 
     tell(Source.CALLBACK, after=7)
 
-    assert list(Grant.objects.values_list("state", "granted_at")) == [(Grant.State.SPENT, NOW)]
+    moved = (Grant.State.SPENT, NOW + timedelta(seconds=7), NOW + timedelta(days=7))
+    assert list(Grant.objects.values_list("state", "granted_at", "expires_at")) == [moved]
+
+
+def test_a_unit_that_comes_back_is_as_old_as_its_popup_turned_out_to_be(tell, template, person):
+    tell(Source.CLIENT, after=-2)
+    taken = ledger.reserve(template=template, subscriber_ids=[person.pk])
+    ledger.turn_off([TurnedOff(template.pk, person.pk, NOW)])
+    tell(Source.CALLBACK, after=2)
+
+    ledger.give_back(taken.values())
+
+    granted_at = NOW + timedelta(seconds=2)
+    back = (Grant.State.AVAILABLE, granted_at, granted_at + timedelta(days=7))
+    assert list(Grant.objects.values_list("state", "granted_at", "expires_at")) == [back]
+
+
+def test_what_the_person_made_void_comes_back_although_wechat_refused_another_message_meanwhile(tell, template, person):
+    tell(Source.CLIENT, after=-5)
+    ledger.turn_off([TurnedOff(template.pk, person.pk, NOW)])
+    ledger.revoke_refused(template=template, refusals=[Refusal(person.pk, 0, NOW - timedelta(seconds=1))])
+
+    tell(Source.CALLBACK, after=2)
+
+    assert list(Grant.objects.values_list("state", "revoked_by")) == [(Grant.State.AVAILABLE, "")]
 
 
 def test_both_witnesses_in_one_call_are_one_unit(template, person):
@@ -256,7 +280,7 @@ def test_events_of_many_people_take_as_many_queries_as_of_one(template, django_a
         ledger.record(told(people, Source.CLIENT, 0))
         ledger.record(told(people, Source.CALLBACK, 50))
         # The event of each finds its claim taken by a nearer one.
-        with django_assert_num_queries(15):
+        with django_assert_num_queries(14):
             ledger.record(told(people, Source.CLIENT, 60))
         with django_assert_num_queries(6):
             ledger.record(told(people, Source.CALLBACK, 0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
 
@@ -14,17 +14,18 @@ from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.audience import selection
 from subscriptions.models import Subscriber
 from templates_app.models import MessageTemplate
-from templates_app.rendering import WordingError
+from templates_app.rendering import Wording, WordingError, specs_of
 
 
 @dataclass(frozen=True, slots=True)
 class CardLine:
-    """One keyword: its key, label and words, and what is wrong with them if something is."""
+    """One keyword: its key, label and words, what is wrong with them if something is, and whether that stops a card."""
 
     key: str
     label: str
     text: str
     problem: str = ""
+    blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +47,52 @@ def of_template(template: MessageTemplate) -> Card:
 
 def of_job(job: SendJob) -> Card:
     """Return the card as the first person of the job would get it."""
-    variant = job.variants.order_by("pk").first()
+    variant = job.variants.order_by("pk").first() or Variant()
     person = _recipient(job)
-    texts, problems = _words(variant, template=job.template, person=person) if variant else ({}, {})
-    lines = [
-        CardLine(row.key, row.label, texts.get(row.key, ""), problems.get(row.key, ""))
-        for row in job.template.fields.all()
-    ]
-    return Card(
-        mini_program=job.mini_program.name,
-        title=job.template.title,
-        lines=lines,
-        opens=bool(variant and variant.page),
-        note=_("As %(person)s would get it.") % {"person": called(person)} if person else _("This audience is empty."),
-    )
+    note = _("As %(person)s would get it.") % {"person": called(person)} if person else _("This audience is empty.")
+    return of_person(person, variant=variant, template=job.template, note=note)
+
+
+def of_person(person: Subscriber | None, *, variant: Variant, template: MessageTemplate, note: str = "") -> Card:
+    """Return the card one person would get, with what is wrong with its words."""
+    return Deck(variant, template=template).card_of(person, note=note)
+
+
+class Deck:
+    """One wording, read once, as the card of any number of people. Each keyword stands for itself: what is wrong with
+    one of them does not hide the others, and what is not written yet is not wrong yet.
+    """
+
+    def __init__(self, variant: Variant, *, template: MessageTemplate) -> None:
+        self._fields = list(template.fields.all())
+        self._card = Card(template.mini_program.name, template.title, [], opens=bool(variant.page))
+        self._texts = {key: text for key, text in variant.texts.items() if text}
+        self._wordings: list[tuple[str, Wording]] = []
+        self._broken: dict[str, str] = {}
+        for spec in specs_of(template):
+            try:
+                fit = {spec.key} & set(variant.fit_keys)
+                if spec.key in self._texts:
+                    wording = Wording.compile(fields=[spec], texts={spec.key: self._texts[spec.key]}, fit=fit)
+                    self._wordings.append((spec.key, wording))
+            except WordingError as error:
+                self._broken |= error.fields
+
+    def card_of(self, person: Subscriber | None, *, note: str = "") -> Card:
+        """Return the card of one person; without one, with nobody's values."""
+        texts, problems, warnings = dict(self._texts), dict(self._broken), dict[str, str]()
+        values = previews.person_values(person) if person else {}
+        for key, wording in self._wordings:
+            rendered = wording.render(values)
+            texts[key] = rendered.data[key]
+            problems |= rendered.problems
+            warnings |= rendered.warnings
+        told = problems | warnings
+        lines = [
+            CardLine(row.key, row.label, texts.get(row.key, ""), told.get(row.key, ""), blocks=row.key in problems)
+            for row in self._fields
+        ]
+        return replace(self._card, lines=lines, note=note)
 
 
 def _recipient(job: SendJob) -> Subscriber | None:
@@ -74,15 +107,3 @@ def sample_values(mini_program_id: int) -> dict[str, str]:
     """Return what a text may say about some real person of the mini-program, for a card that is being written."""
     person = Subscriber.objects.filter(mini_program=mini_program_id, forgotten_at__isnull=True).order_by("pk").first()
     return previews.person_values(person) if person else {}
-
-
-def _words(
-    variant: Variant, *, template: MessageTemplate, person: Subscriber | None
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the words by field key, and what is wrong with them."""
-    try:
-        wording = previews.wording_of(variant, template=template)
-    except WordingError as error:
-        return dict(variant.texts), dict(error.fields)
-    rendered = wording.render(previews.person_values(person) if person else {})
-    return rendered.data, rendered.problems | rendered.warnings

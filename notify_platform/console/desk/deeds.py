@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
 
+from notify_platform.delivery import settlement
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 State = SendJob.State
 CHANGE, APPROVE, OPERATE = "jobs.change_sendjob", "jobs.approve_sendjob", "jobs.operate_sendjob"
+STARTED = frozenset({State.RUNNING, State.PAUSED, State.FINISHED, State.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +32,19 @@ class Deed:
     done: _StrPromise
     permission: str
     states: frozenset[str]
-    verb: Callable[..., None]
+    verb: Callable[..., object]
     tone: str = "plain"
     asks_reason: bool = False
     second_person: bool = False
     shows_reach: bool = False
+    # One that stands beside what it is about, not among the buttons at the head of the page.
+    is_aside: bool = False
 
     def is_offered(self, job: SendJob, *, to: User) -> bool:
         """Whether this person sees the button now."""
         is_own = self.second_person and job.created_by_id == to.pk
+        if job.is_pattern and self.verb is jobs.start:
+            return False
         return job.state in self.states and to.has_perm(self.permission) and not is_own
 
     def do(self, job: SendJob, *, by: User, reason: str) -> None:
@@ -131,10 +138,33 @@ _DEEDS = (
         jobs.cancel,
         tone="bad",
     ),
+    Deed(
+        "settle_sent",
+        _("Count them as sent"),
+        _("Count all messages with an unknown result as sent? Their consents are spent. How do you know?"),
+        _("The unknown results were settled as sent."),
+        OPERATE,
+        STARTED,
+        partial(settlement.resolve_unknown_of, sent=True),
+        asks_reason=True,
+        is_aside=True,
+    ),
+    Deed(
+        "settle_not_sent",
+        _("Count them as not sent"),
+        _("Count all messages with an unknown result as not sent? Their consents are given back. How do you know?"),
+        _("The unknown results were settled as not sent."),
+        OPERATE,
+        STARTED,
+        partial(settlement.resolve_unknown_of, sent=False),
+        tone="bad",
+        asks_reason=True,
+        is_aside=True,
+    ),
 )
 DEEDS: Mapping[str, Deed] = {deed.name: deed for deed in _DEEDS}
 
 
 def offered(job: SendJob, *, to: User) -> list[Deed]:
     """Return the buttons this person sees, in the order of a job's life."""
-    return [deed for deed in _DEEDS if deed.is_offered(job, to=to)]
+    return [deed for deed in _DEEDS if deed.is_offered(job, to=to) and not deed.is_aside]

@@ -8,7 +8,6 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -17,21 +16,20 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from notify_platform.console import access
-from notify_platform.console.desk import cards, composing, deeds, progress, trail
+from notify_platform.console.desk import cards, deeds, following, progress, schedules, trail
 from notify_platform.console.desk.base import (
     SECRETS_OF_MINI_PROGRAM,
-    DeskAdmin,
     OfMiniProgram,
     label,
     name_of,
 )
-from notify_platform.console.desk.consent import in_stock
+from notify_platform.console.desk.compose_page import ComposePage
 from notify_platform.console.desk.deeds import DEEDS, Deed
+from notify_platform.console.desk.following import Following
+from notify_platform.console.desk.series import Repeating
 from notify_platform.core.errors import Refused
-from notify_platform.jobs import previews
+from notify_platform.jobs import copies, previews
 from notify_platform.jobs.models import SendJob
-from templates_app.models import MessageTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,19 +54,14 @@ def state_label(job: SendJob) -> SafeString:
 
 
 @admin.register(SendJob)
-class SendJobAdmin(DeskAdmin):
+class SendJobAdmin(Following, Repeating, ComposePage):
     """One broadcast from the first word to the last message."""
 
-    form = composing.JobForm
-    change_form_template = "console/job_form.html"
-    # Labels above the inputs: the card takes the room beside them.
-    compressed_fields = False
-    warn_unsaved_form = True
     list_display = ("name", "state_word", "template", "audience", "size", "starts_at", "composer", "created_at")
     list_filter = (OfMiniProgram, "state")
     search_fields = ("name",)
     search_help_text = _("Words of the name.")
-    joined = ("mini_program", "template", "audience", "created_by", "approved_by")
+    joined = ("mini_program", "template", "audience", "series", "created_by", "approved_by")
     deferred = SECRETS_OF_MINI_PROGRAM
 
     # --- the list --------------------------------------------------------------------------------------------------
@@ -94,50 +87,6 @@ class SendJobAdmin(DeskAdmin):
         """A job is cancelled, never deleted."""
         return False
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        """Name the columns; the form adds the words of its template itself."""
-        return super().get_form(request, obj, change, **{**kwargs, "fields": composing.WRITTEN})
-
-    def get_fieldsets(self, request: HttpRequest, obj: SendJob | None = None) -> Any:
-        """Show one row for each keyword of the template."""
-        template = obj.template if obj else _named_template(request)
-        words = composing.word_rows(template) if template else []
-        return (
-            (_("What and to whom"), {"fields": ("name", "purpose", "audience", "template", "seen")}),
-            (_("The words"), {"fields": (*words, "page"), "description": composing.placeholder_note()}),
-            (
-                _("When"),
-                {"fields": ("starts_at", "not_after", ("window_from", "window_until"), "pace_per_second")},
-            ),
-        )
-
-    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """Ask for the template first; the form depends on it."""
-        template = _named_template(request)
-        agrees = request.method != "POST" or request.POST.get("template") == request.GET.get("template")
-        if template is None or not agrees:
-            return self._choose_template(request)
-        context = {**(extra_context or {}), **_writing_context(template), "title": gettext("New send job")}
-        return super().add_view(request, form_url, context)
-
-    def _choose_template(self, request: HttpRequest) -> HttpResponse:
-        if not self.has_add_permission(request):
-            raise PermissionDenied
-        useful = MessageTemplate.objects.filter(
-            state=MessageTemplate.State.LIVE, kind__in=MessageTemplate.SENDABLE_KINDS
-        )
-        templates = access.limit(useful, to=request.user)
-        rows = templates.select_related("mini_program").defer(*SECRETS_OF_MINI_PROGRAM).prefetch_related("fields")
-        stock = _stock()
-        context = {
-            **self._page(request, title=gettext("New send job: choose a template")),
-            "choices": [
-                (row, cards.of_template(row), f"{stock.get(row.pk, 0):,}" if row.is_counted else "")
-                for row in rows.order_by("mini_program__name", "title")
-            ],
-        }
-        return TemplateResponse(request, "console/choose_template.html", context)
-
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
@@ -151,14 +100,9 @@ class SendJobAdmin(DeskAdmin):
         may_write = self.has_change_permission(request, job)
         if request.method != "POST" and not (may_write and job.state in SendJob.EDITABLE):
             return self._watch(request, job)
-        context = {**(extra_context or {}), **_writing_context(job.template), **self._deciding_context(request, job)}
+        steps = self._steps(request, template=job.template, job=job)
+        context = {**(extra_context or {}), **steps, **self._deciding_context(request, job)}
         return super().change_view(request, object_id, form_url, context)
-
-    def save_model(self, request: HttpRequest, obj: SendJob, form: Any, change: bool) -> None:
-        """Write what the form has checked: only its own columns, and the words."""
-        if not change:
-            obj.created_by = _user(request)
-        form.write(obj)
 
     def response_add(self, request: HttpRequest, obj: SendJob, post_url_continue: str | None = None) -> HttpResponse:
         """Stay with the job, or go on to submit it."""
@@ -176,14 +120,26 @@ class SendJobAdmin(DeskAdmin):
         return [
             path("<int:job_id>/progress/", wrap(self.progress_view), name="jobs_sendjob_progress"),
             path("<int:job_id>/do/<slug:name>/", wrap(self.deed_view), name="jobs_sendjob_do"),
+            path("<int:job_id>/copy/", wrap(self.copy_view), name="jobs_sendjob_copy"),
             *super().get_urls(),
         ]
 
     def progress_view(self, request: HttpRequest, job_id: int) -> HttpResponse:
         """Return the numbers of a job as JSON: its state, whether it still moves, and the board as HTML."""
         job = self._job(request, job_id)
-        board = render_to_string("console/job_progress.html", {"job": job, "progress": progress.of_job(job)})
+        board = render_to_string("console/job_progress.html", {"job": job, **_progress_context(request, job)})
         return JsonResponse({"state": job.state, "moves": job.state == State.RUNNING, "html": board})
+
+    def copy_view(self, request: HttpRequest, job_id: int) -> HttpResponse:
+        """Make a new draft with the same words; only POST does it."""
+        job = self._job(request, job_id)
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        new = copies.copy(job, by=_user(request))
+        messages.success(request, gettext("This is a copy. Nothing of it is sent before you submit it."))
+        return _to_job(new)
 
     def deed_view(self, request: HttpRequest, job_id: int, name: str) -> HttpResponse:
         """GET asks whether it is meant; only POST does it."""
@@ -232,7 +188,8 @@ class SendJobAdmin(DeskAdmin):
         context = {
             **self._page(request, title=job.name, job=job),
             **self._deciding_context(request, job),
-            "progress": progress.of_job(job) if job.started_at else None,
+            **(_progress_context(request, job) if job.started_at else {}),
+            "may_follow_up": following.is_offered(job, to=request.user),
             "composer": name_of(job.created_by),
             "approver": name_of(job.approved_by),
             "words": _words(job),
@@ -246,6 +203,11 @@ class SendJobAdmin(DeskAdmin):
             "state_label": state_label(job),
             "deeds": deeds.offered(job, to=_user(request)),
             "card": cards.of_job(job),
+            "when_repeated": schedules.words(job.series) if job.series else "",
+            "may_repeat": job.state in SendJob.EDITABLE
+            and job.occurrence is None
+            and request.user.has_perm(deeds.CHANGE),
+            "may_copy": self.has_add_permission(request),
         }
 
     def _page(self, request: HttpRequest, *, title: str, job: SendJob | None = None) -> dict[str, Any]:
@@ -268,15 +230,9 @@ class SendJobAdmin(DeskAdmin):
         return found
 
 
-def _named_template(request: HttpRequest) -> MessageTemplate | None:
-    """Return the template the address names, if this colleague may see it and messages can be made of it."""
-    template = composing.chosen_template(request.GET.get("template"))
-    return template if template and access.may_see(template, by=request.user) else None
-
-
-def _stock() -> dict[int, int]:
-    """Return the units of consent in stock, by template."""
-    return dict(in_stock().values_list("template").annotate(units=Count("pk")))
+def _progress_context(request: HttpRequest, job: SendJob) -> Mapping[str, Any]:
+    """Return what the progress part of a job's page shows to this colleague."""
+    return {"progress": progress.of_job(job), "may_settle": request.user.has_perm(deeds.OPERATE)}
 
 
 def _words(job: SendJob) -> list[tuple[str, str]]:
@@ -287,14 +243,6 @@ def _words(job: SendJob) -> list[tuple[str, str]]:
         rows += [(titles.get(key, key), text) for key, text in variant.texts.items()]
         rows.append((gettext("Page"), variant.page or "—"))
     return rows
-
-
-def _writing_context(template: MessageTemplate) -> Mapping[str, Any]:
-    return {
-        "template": template,
-        "card": cards.of_template(template),
-        "sample_values": cards.sample_values(template.mini_program_id),
-    }
 
 
 def _reach(job: SendJob) -> str:

@@ -6,6 +6,7 @@ from django.contrib import admin
 
 from notify_platform.console.desk.base import LogAdmin
 from notify_platform.core.models import Bell, DriverLease, WorkerNode
+from notify_platform.delivery.models import Throughput
 
 
 @admin.register(WorkerNode)
@@ -36,3 +37,12 @@ class DriverLeaseAdmin(LogAdmin):
     list_display = ("name", "until")
     fields = (("name", "until"),)
     ordering = ("name",)
+
+
+@admin.register(Throughput)
+class ThroughputAdmin(LogAdmin):
+    """How many messages of a job left, every few seconds."""
+
+    list_display = ("at", "job", "messages")
+    fields = (("job", "at", "messages"),)
+    joined = ("job",)

@@ -10,9 +10,15 @@ from urllib.parse import urlencode
 
 from django.db.models import Count
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from notify_platform.console.desk import durations, standing
+from notify_platform.console.desk.reasons import NEXT_STEPS
+from notify_platform.console.desk.standing import Standing
+from notify_platform.delivery import speed
 from notify_platform.delivery.models import Delivery, Reason, Skip
+from notify_platform.delivery.speed import Speed
 from notify_platform.insights import funnels
 from notify_platform.insights.funnels import JobFunnel
 from notify_platform.jobs.models import SendJob
@@ -50,6 +56,7 @@ class NotSent:
     """How many people got nothing for one reason: left out when the audience was frozen, or when their turn came."""
 
     label: str
+    next_step: str
     count: str
     at_start: str
     at_start_url: str
@@ -69,23 +76,48 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """How many people wait for one reason, and what ends the waiting."""
+
+    label: str
+    next_step: str
+    count: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
-    """Everything the progress part of a job's page shows."""
+    """Everything the progress part of a job's page shows. ``pace`` and ``rest`` are empty unless messages leave."""
 
     percent: int
     is_frozen: bool
+    pace: str
+    rest: str
+    standing: Standing | None
     tiles: Sequence[Tile]
     segments: Sequence[Segment]
+    held: Sequence[Held]
     not_sent: Sequence[NotSent]
     failures: Sequence[Failure]
+    unknown: str
+    unknown_url: str
 
 
 def of_job(job: SendJob) -> Progress:
     """Count a job; a handful of queries, whatever its size."""
     funnel = funnels.of_job(job)
+    now = speed.of_jobs([job.pk]).get(job.pk, Speed()) if job.state == SendJob.State.RUNNING else Speed()
+    seconds = now.seconds_for(funnel.left)
+    unknown = funnel.count(State.UNKNOWN)
     return Progress(
         percent=_percent(funnel),
         is_frozen=job.fanned_out_at is not None,
+        pace=_("%(number)s a second") % {"number": _decimal(now.per_second)} if now.per_second else "",
+        rest=_("%(time)s left") % {"time": durations.words(seconds)} if seconds is not None and funnel.left else "",
+        standing=standing.of_job(job),
+        held=_held(job, funnel),
+        unknown=f"{unknown:,}" if unknown else "",
+        unknown_url=log_url(job, state=State.UNKNOWN),
         tiles=_tiles(job, funnel),
         segments=_segments(funnel),
         not_sent=_not_sent(job, funnel),
@@ -151,6 +183,7 @@ def _not_sent(job: SendJob, funnel: JobFunnel) -> list[NotSent]:
     return [
         NotSent(
             label=str(Reason(reason).label),
+            next_step=str(NEXT_STEPS[reason]),
             count=f"{count:,}",
             at_start=f"{at_start[reason]:,}",
             at_start_url=skip_url(job, reason__exact=reason),
@@ -159,6 +192,23 @@ def _not_sent(job: SendJob, funnel: JobFunnel) -> list[NotSent]:
         )
         for reason, count in funnel.not_sent.most_common()
     ]
+
+
+def _held(job: SendJob, funnel: JobFunnel) -> list[Held]:
+    return [
+        Held(
+            label=str(Reason(reason).label),
+            next_step=str(NEXT_STEPS[reason]),
+            count=f"{count:,}",
+            url=log_url(job, state=State.WAITING, reason__exact=reason),
+        )
+        for reason, count in funnel.held.most_common()
+    ]
+
+
+def _decimal(number: float) -> str:
+    """Return a speed: whole, or with one decimal while it is small."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.1f}"
 
 
 def _failures(job: SendJob) -> list[Failure]:
@@ -173,6 +223,9 @@ def _failures(job: SendJob) -> list[Failure]:
 
 def _failure(job: SendJob, *, code: int | None, count: int) -> Failure:
     if code is None:
-        return Failure(None, f"{count:,}", "", "", log_url(job, state=State.FAILED, error_code__isnull="True"))
+        meaning, next_step = gettext("A person settled it as not sent."), gettext("Write a new job to them.")
+        return Failure(
+            None, f"{count:,}", meaning, next_step, log_url(job, state=State.FAILED, error_code__isnull="True")
+        )
     meaning, next_step = outcomes.describe(code)
     return Failure(code, f"{count:,}", meaning, next_step, log_url(job, state=State.FAILED, error_code__exact=code))

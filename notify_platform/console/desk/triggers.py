@@ -1,4 +1,4 @@
-"""Series, triggers, their wordings and the events that pull them: to be read for now."""
+"""Triggers, their wordings and the events that pull them: to be read for now."""
 
 from __future__ import annotations
 
@@ -15,24 +15,7 @@ from notify_platform.console.desk.base import (
     ReadOnlyInline,
 )
 from notify_platform.console.desk.callbacks import masked
-from notify_platform.jobs.models import Event, Series, Trigger, Variant
-
-
-@admin.register(Series)
-class SeriesAdmin(LogAdmin):
-    """Broadcasts that come again."""
-
-    has_names = True
-    list_display = ("name", "mini_program", "weekday_numbers", "at_time", "starts_on", "ends_on", "is_active")
-    list_filter = (OfMiniProgram, "is_active")
-    fields = ("name", "mini_program", "weekday_numbers", "at_time", "starts_on", "ends_on", "is_active")
-    joined = ("mini_program",)
-    deferred = SECRETS_OF_MINI_PROGRAM
-
-    @admin.display(description=_("weekdays"))
-    def weekday_numbers(self, row: Series) -> str:
-        """Return the weekdays in a line; 1 is Monday."""
-        return "、".join(map(str, row.weekdays)) or "—"
+from notify_platform.jobs.models import Event, Trigger, Variant
 
 
 class VariantInline(ReadOnlyInline):

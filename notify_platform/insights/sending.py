@@ -1,0 +1,109 @@
+"""What became of the messages of each day: the only writer of ``SendingTally``.
+
+A day is counted again as often as one likes, job by job, from that job's rows alone; a job that has been over for a
+while is left in peace. Messages count on the day they left, opens on the day of the tap.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from django.db.models import Count, F, Q, QuerySet
+from django.utils import timezone
+
+from notify_platform.delivery.models import Delivery, Open
+from notify_platform.insights import days, pages
+from notify_platform.insights.models import SendingTally
+from notify_platform.jobs.models import SendJob
+
+State = Delivery.State
+# Sent events and answers of phones may be as late as this; afterwards a job that is over stays as it was counted.
+SETTLING: Final = timedelta(hours=2)
+# The days a person looks at, and those they are compared with.
+FIRST_TIME: Final = 14
+COLUMNS: Final = ("left", "accepted", "delivered", "undelivered", "failed", "opened")
+_COUNTED_AS: Final[Mapping[str, tuple[str, ...]]] = {
+    State.SENDING: ("left",),
+    State.UNKNOWN: ("left",),
+    State.ACCEPTED: ("left", "accepted"),
+    State.DELIVERED: ("left", "accepted", "delivered"),
+    State.UNDELIVERED: ("left", "accepted", "undelivered"),
+    State.FAILED: ("left", "failed"),
+}
+
+Sums = Mapping[int, Counter[str]]
+
+
+def tally_lately() -> int:
+    """Count today and yesterday again, wherever they are, and the first time what was before; returns how many rows."""
+    now = timezone.now()
+    back = 1 if SendingTally.objects.exists() else FIRST_TIME
+    return sum(
+        _rebuild_day(days.day_of(now, zone=zone) - timedelta(days=ago), zone=zone, now=now)
+        for zone in set(days.zones().values())
+        for ago in range(back + 1)
+    )
+
+
+def rebuild(*, first: date, last: date) -> int:
+    """Count every day from ``first`` to ``last`` again, also of jobs over long ago; returns how many were written."""
+    SendingTally.objects.filter(day__gte=first, day__lte=last).delete()
+    some = days.row_of(first, count=(last - first).days + 1)
+    now = timezone.now()
+    return sum(_rebuild_day(day, zone=zone, now=now) for zone in set(days.zones().values()) for day in some)
+
+
+def _rebuild_day(day: date, *, zone: ZoneInfo, now: datetime) -> int:
+    begin, end = days.bounds(day, zone=zone)
+    jobs = SendJob.objects.filter(mini_program__time_zone=zone.key)
+    active = jobs.filter(Q(ended_at__isnull=True) | Q(ended_at__gte=begin), started_at__lt=end)
+    settled = SendingTally.objects.filter(day=day, counted_at__gt=F("job__ended_at") + SETTLING).values("job")
+    ids = list(active.exclude(pk__in=settled).values_list("pk", flat=True))
+    sums = _messages(ids, begin=begin, end=end)
+    for job_id, opened in _opens(jobs, begin=begin, end=end).items():
+        sums[job_id]["opened"] = opened
+    return _write(sums, day=day, now=now)
+
+
+def _messages(job_ids: Iterable[int], *, begin: datetime, end: datetime) -> dict[int, Counter[str]]:
+    left = Delivery.objects.filter(job__in=job_ids, armed_at__gte=begin, armed_at__lt=end)
+    sums: dict[int, Counter[str]] = defaultdict(Counter)
+    for job_id, state, number in left.values_list("job", "state").order_by().annotate(number=Count("pk")):
+        for column in _COUNTED_AS.get(state, ()):
+            sums[job_id or 0][column] += number
+    return sums
+
+
+def _opens(jobs: QuerySet[SendJob], *, begin: datetime, end: datetime) -> Mapping[int, int]:
+    during = pages.page(Open.objects.all(), begin=begin, end=end, by="at")
+    rows = Open.objects.filter(during, delivery__job__in=jobs.values("pk"))
+    return dict(rows.values_list("delivery__job").order_by().annotate(number=Count("pk")))
+
+
+def _write(sums: Sums, *, day: date, now: datetime) -> int:
+    """Write what was counted. Of a job left in peace only its opens are new."""
+    known = {row.job_id: row for row in SendingTally.objects.filter(day=day, job__in=sums)}
+    fresh = []
+    for job_id, counted in sums.items():
+        row = known.get(job_id) or SendingTally(job_id=job_id, day=day)
+        seen = [getattr(row, column) for column in COLUMNS]
+        only_opens = set(counted) == {"opened"}
+        wanted = [
+            value if only_opens and column != "opened" else counted[column]
+            for column, value in zip(COLUMNS, seen, strict=True)
+        ]
+        if row.pk and wanted == seen and row.counted_at > now - SETTLING:
+            continue
+        fresh.append(SendingTally(job_id=job_id, day=day, counted_at=now, **dict(zip(COLUMNS, wanted, strict=True))))
+    SendingTally.objects.bulk_create(
+        fresh,
+        update_conflicts=True,
+        unique_fields=["job", "day"],
+        update_fields=[*COLUMNS, "counted_at"],
+        batch_size=500,
+    )
+    return len(fresh)
