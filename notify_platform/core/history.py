@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
@@ -35,7 +35,9 @@ def page_of_keys(sets: Sequence[QuerySet[Any, Any]], *, newest_first: bool, limi
     One set for each value of an index's column: each is read in the order of its index, none is sorted.
     """
     order = "-pk" if newest_first else "pk"
-    parts = [_select(rows.order_by(order).values("pk")[:limit]) for rows in sets]
+    selects = [_select(rows.order_by(order).values("pk")[:limit]) for rows in sets]
+    # PostgreSQL would want to know the type of nothing.
+    parts = [select for select in selects if select is not _NOTHING]
     if not parts:
         return []
     union = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS s{number}" for number, (sql, _) in enumerate(parts))  # noqa: S608
@@ -45,11 +47,14 @@ def page_of_keys(sets: Sequence[QuerySet[Any, Any]], *, newest_first: bool, limi
     return sorted(keys, reverse=newest_first)[:limit]
 
 
+_NOTHING: Final[tuple[str, Sequence[Any]]] = ("SELECT NULL WHERE 1 = 0", ())
+
+
 def _select(rows: QuerySet[Any, Any]) -> tuple[str, Sequence[Any]]:
     try:
         return rows.query.sql_with_params()
     except EmptyResultSet:
-        return "SELECT NULL WHERE 1 = 0", ()
+        return _NOTHING
 
 
 def between(model: type[Model], *, moment: str, since: datetime | None, until: datetime | None) -> Q:
