@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -192,7 +192,17 @@ def rule_of(cleaned: Mapping[str, Any]) -> dict[str, Any]:
 # --- a rule in words -----------------------------------------------------------------------------------------------
 
 
-def words_of(rule: Mapping[str, Any]) -> str:
+# What a criterion's numbers are numbers of, and the column they are called by.
+_NAMED: Mapping[str, tuple[Any, str]] = {
+    "consent": (MessageTemplate, "title"),
+    "scenes": (Scene, "name"),
+    "opened_jobs": (SendJob, "name"),
+    "not_opened_jobs": (SendJob, "name"),
+}
+Names = Mapping[tuple[Any, int], str]
+
+
+def words_of(rule: Mapping[str, Any], *, names: Names | None = None) -> str:
     """Say a rule in words; criteria nobody knows are left out."""
     sentences = {
         "consent": gettext("holds at least %(units)s × %(value)s"),
@@ -206,20 +216,34 @@ def words_of(rule: Mapping[str, Any]) -> str:
         "opened_jobs": gettext("opened: %(value)s"),
         "not_opened_jobs": gettext("did not open: %(value)s"),
     }
-    said = [sentences[name] % _value(name, value) for name, value in rule.items() if name in sentences]
+    known = names_in([rule]) if names is None else names
+    said = [sentences[name] % _value(name, value, known) for name, value in rule.items() if name in sentences]
     return gettext("; ").join(said) or gettext("everybody")
 
 
-def _value(name: str, value: Any) -> dict[str, Any]:
-    if name == "consent":
-        title = _called(MessageTemplate, [value["template"]], by="title")
-        return {"units": value["at_least"], "value": title}
-    if name == "scenes":
-        return {"value": _called(Scene, value, by="name")}
-    if name.endswith("_jobs"):
-        return {"value": _called(SendJob, value, by="name")}
+def names_in(rules: Iterable[Mapping[str, Any]]) -> Names:
+    """Return what the numbers in rules are called, however many rules there are: a statement for each kind."""
+    wanted: dict[tuple[Any, str], set[int]] = {}
+    for rule in rules:
+        for name, named in _NAMED.items():
+            wanted.setdefault(named, set()).update(_keys(name, rule.get(name)))
+    return {
+        (model, pk): words
+        for (model, column), keys in wanted.items()
+        if keys
+        for pk, words in model.objects.filter(pk__in=keys).values_list("pk", column)
+    }
+
+
+def _keys(name: str, value: Any) -> Sequence[int]:
+    if name == "consent" and isinstance(value, dict):
+        return [value["template"]]
+    return value if isinstance(value, list) else []
+
+
+def _value(name: str, value: Any, names: Names) -> dict[str, Any]:
+    if name in _NAMED:
+        model = _NAMED[name][0]
+        called = "、".join(filter(None, (names.get((model, pk)) for pk in _keys(name, value)))) or "—"
+        return {"value": called, "units": value["at_least"] if name == "consent" else 0}
     return {"value": "、".join(map(str, value)) if isinstance(value, list) else value}
-
-
-def _called(model: Any, keys: Sequence[int], *, by: str) -> str:
-    return "、".join(model.objects.filter(pk__in=keys).order_by(by).values_list(by, flat=True)) or "—"

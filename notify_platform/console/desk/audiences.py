@@ -20,10 +20,11 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from notify_platform.console.desk import exporting, list_upload
-from notify_platform.console.desk.audience_form import AudienceForm, rule_of, words_of
+from notify_platform.console.desk.audience_form import AudienceForm, names_in, rule_of, words_of
 from notify_platform.console.desk.base import (
     SECRETS_OF_MINI_PROGRAM,
     DeskAdmin,
+    DeskList,
     OfMiniProgram,
     PersonLogAdmin,
 )
@@ -40,6 +41,18 @@ _CRITERIA: tuple[tuple[Any, tuple[Any, ...]], ...] = (
     (_("Who they are"), ("regions", "cities", "tags", "interests")),
     (_("Earlier jobs"), ("opened_job", "not_opened_job")),
 )
+
+
+class AudienceList(DeskList):
+    """Audiences with the names their rules speak of, in the same few statements for all of them."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the page, then the names."""
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        names = names_in(row.rule for row in self.result_list)
+        for row in self.result_list:
+            row.names = names
 
 
 @admin.register(Audience)
@@ -84,7 +97,11 @@ class AudienceAdmin(DeskAdmin):
     @admin.display(description=_("criteria"))
     def rule_words(self, row: Audience) -> str:
         """Say the rule in words."""
-        return "—" if row.kind == Audience.Kind.LIST else words_of(row.rule)
+        return "—" if row.kind == Audience.Kind.LIST else words_of(row.rule, names=getattr(row, "names", None))
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[AudienceList]:
+        """Read what the rules of a page name together."""
+        return AudienceList
 
     def get_urls(self) -> list[URLPattern]:
         """Add the count beside the form, and uploading a list."""

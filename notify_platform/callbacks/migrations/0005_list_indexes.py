@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('callbacks', '0003_openid_of_old_pushes'),
+        ('callbacks', '0004_failed_index'),
         ('templates_app', '0004_ban_witnesses_help'),
     ]
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('delivery', '0003_forgotten'),
+        ('delivery', '0004_throughput'),
         ('jobs', '0003_retention'),
         ('subscriptions', '0008_bans'),
         ('templates_app', '0004_ban_witnesses_help'),

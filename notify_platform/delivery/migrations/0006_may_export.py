@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('delivery', '0004_log_indexes'),
+        ('delivery', '0005_log_indexes'),
     ]
 
     operations = [

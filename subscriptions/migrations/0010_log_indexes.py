@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('subscriptions', '0008_bans'),
+        ('subscriptions', '0009_who_revoked'),
         ('templates_app', '0004_ban_witnesses_help'),
     ]
 
