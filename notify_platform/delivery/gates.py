@@ -1,15 +1,19 @@
 """The gates every row passes at the claim: who may get this card now, who later, and who not at all.
 
 Each gate reads a set, none writes; the order is that of the design, consent comes last and is reserved by the claim.
+``rehearsal`` asks the same expressions of a whole audience, so that a dry run and the claim cannot disagree.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
+
+from django.db.models import Case, CharField, DateTimeField, Exists, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Cast
 
 from notify_platform.delivery.models import Delivery, Reason
 from notify_platform.delivery.moments import Hours, Moment, NotBefore, Quiet, Rule, Window, next_allowed_moment
@@ -20,6 +24,8 @@ DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
 LONGEST_WAIT = timedelta(days=14)
 SHUT_STATES = frozenset({Subscription.State.OFF, Subscription.State.BANNED, Subscription.State.SUSPENDED})
+# What ``asked`` adds to a person.
+ANSWERS: Final = ("never", "day_cap", "week_cap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +49,32 @@ class Verdicts:
     held: list[tuple[int, datetime, Reason]] = field(default_factory=list)
 
 
+class Wishes(NamedTuple):
+    """What of a person decides about the moment; people with the same wishes share it."""
+
+    time_zone: str
+    quiet_from: time | None
+    quiet_until: time | None
+    paused_until: datetime | None
+    day_cap: datetime | None
+    week_cap: datetime | None
+
+
 def judge(job: SendJob, *, candidates: Sequence[Candidate], now: datetime) -> Verdicts:
     """Send every candidate through all gates but consent. The persons must be locked by the caller's transaction."""
     verdicts = Verdicts()
-    shut = _shut_or_muted(job, candidates)
-    moment_of = _moments(job, candidates, now=now)
+    persons = Subscriber.objects.filter(pk__in=[candidate.subscriber.pk for candidate in candidates])
+    found = asked(job, people=persons, at=now).values_list("pk", *ANSWERS) if candidates else ()
+    answers = {pk: (never, day_cap, week_cap) for pk, never, day_cap, week_cap in found}
+    moments = Moments(job, at=now)
     for candidate in candidates:
-        reason = _never(job, candidate, shut=shut, now=now)
-        if reason:
-            verdicts.skipped.append((candidate.delivery_id, reason))
+        person = candidate.subscriber
+        never, day_cap, week_cap = answers[person.pk]
+        if never:
+            verdicts.skipped.append((candidate.delivery_id, Reason(never)))
             continue
-        moment = moment_of(candidate)
+        own = (person.time_zone, person.quiet_from, person.quiet_until, person.paused_until)
+        moment = moments.of(Wishes(*own, day_cap, week_cap))
         if moment.at is None:
             verdicts.skipped.append((candidate.delivery_id, moment.reason or Reason.TOO_LATE))
         elif moment.reason:
@@ -63,101 +84,101 @@ def judge(job: SendJob, *, candidates: Sequence[Candidate], now: datetime) -> Ve
     return verdicts
 
 
-def _deadline(job: SendJob) -> datetime:
-    """Return until when a row may wait: without a deadline of its own a job ends some time all the same."""
-    return job.not_after or (job.started_at or job.created_at) + LONGEST_WAIT
+# --- who does not get it at all ------------------------------------------------------------------------------------
 
 
-def _zone(job: SendJob, person: Subscriber) -> ZoneInfo:
+def asked(job: SendJob, *, people: QuerySet[Subscriber], at: datetime, are_many: bool = False) -> QuerySet[Subscriber]:
+    """Ask of people, in one statement: ``never`` (a reason, or empty), ``day_cap`` and ``week_cap``.
+
+    The caps say when the message left that fills the day or the week of somebody who has had enough. ``are_many``: the
+    relations are read all at once, not one for each person.
+    """
+    caps = (job.mini_program.cap_per_day, DAY), (job.mini_program.cap_per_week, WEEK)
+    day_cap, week_cap = (_filled(cap, span=span, at=at) for cap, span in caps)
+    return people.annotate(never=_never(job, at=at, are_many=are_many), day_cap=day_cap, week_cap=week_cap)
+
+
+def _never(job: SendJob, *, at: datetime, are_many: bool) -> Case:
+    relations = Subscription.objects.filter(template_id=job.template_id)
+
+    def whose(relations: QuerySet[Subscription]) -> Q | Exists:
+        if are_many:
+            return Q(pk__in=relations.values("subscriber_id"))
+        return Exists(relations.filter(subscriber=OuterRef("pk")))
+
+    gates: list[tuple[Q | Exists, Reason]] = [
+        (Q(forgotten_at__isnull=False), Reason.FORGOTTEN),
+        (Q(invalid_at__isnull=False), Reason.UNREACHABLE),
+        (Q(main_switch_off_at__isnull=False), Reason.SWITCHED_OFF),
+        (whose(relations.filter(state__in=sorted(SHUT_STATES))), Reason.SWITCHED_OFF),
+        (whose(relations.filter(muted_at__isnull=False)), Reason.MUTED),
+    ]
+    if at > deadline(job, at=at):
+        gates.insert(1, (Q(pk__isnull=False), Reason.TOO_LATE))
+    whens = [When(condition, then=Value(reason.value)) for condition, reason in gates]
+    return Case(*whens, default=Value(""), output_field=CharField())
+
+
+def _filled(cap: int | None, *, span: timedelta, at: datetime) -> Subquery | Cast:
+    """Return when the last message but ``cap - 1`` of a person left, if that is less than ``span`` ago."""
+    if not cap:
+        return Cast(Value(None), DateTimeField())
+    sent = Delivery.objects.filter(subscriber=OuterRef("pk"), state__in=sorted(Delivery.SENT), armed_at__gt=at - span)
+    return Subquery(sent.order_by("-armed_at").values("armed_at")[cap - 1 : cap])
+
+
+def deadline(job: SendJob, *, at: datetime) -> datetime:
+    """Return until when a row may wait: without a deadline of its own a job ends some time all the same.
+
+    A job that has not started is looked at as if it did so at ``at``.
+    """
+    return job.not_after or (job.started_at or at) + LONGEST_WAIT
+
+
+# --- who gets it later ---------------------------------------------------------------------------------------------
+
+
+class Moments:
+    """When people may get a job's card from ``at`` on, reckoned once for all who share their wishes."""
+
+    def __init__(self, job: SendJob, *, at: datetime) -> None:
+        self.job = job
+        self.at = at
+        self._known: dict[Wishes, Moment] = {}
+
+    def of(self, wishes: Wishes) -> Moment:
+        """Return the moment of everybody with these wishes."""
+        if wishes not in self._known:
+            self._known[wishes] = next_allowed_moment(
+                self.at,
+                zone=_zone(self.job, wishes),
+                rules=_rules(self.job, wishes),
+                not_after=deadline(self.job, at=self.at),
+            )
+        return self._known[wishes]
+
+
+def _zone(job: SendJob, wishes: Wishes) -> ZoneInfo:
     try:
-        return ZoneInfo(person.time_zone or job.mini_program.time_zone)
+        return ZoneInfo(wishes.time_zone or job.mini_program.time_zone)
     except (KeyError, ValueError, OSError):
         # A zone the tz database has dropped, or never had: the mini-program's is the better guess than none.
         return ZoneInfo(job.mini_program.time_zone)
 
 
-def _never(job: SendJob, candidate: Candidate, *, shut: Mapping[int, Reason], now: datetime) -> Reason | None:
-    if candidate.subscriber.forgotten_at:
-        return Reason.FORGOTTEN
-    if now > _deadline(job):
-        return Reason.TOO_LATE
-    if candidate.subscriber.invalid_at:
-        return Reason.UNREACHABLE
-    if candidate.subscriber.main_switch_off_at:
-        return Reason.SWITCHED_OFF
-    return shut.get(candidate.subscriber.pk)
-
-
-def _shut_or_muted(job: SendJob, candidates: Sequence[Candidate]) -> dict[int, Reason]:
-    rows = Subscription.objects.filter(
-        template_id=job.template_id, subscriber_id__in=[candidate.subscriber.pk for candidate in candidates]
-    ).values_list("subscriber_id", "state", "muted_at")
-    reasons: dict[int, Reason] = {}
-    for subscriber_id, state, muted_at in rows:
-        if state in SHUT_STATES:
-            reasons[subscriber_id] = Reason.SWITCHED_OFF
-        elif muted_at:
-            reasons[subscriber_id] = Reason.MUTED
-    return reasons
-
-
-def _moments(job: SendJob, candidates: Sequence[Candidate], *, now: datetime) -> Callable[[Candidate], Moment]:
-    """Return the moment of a candidate; people with the same clock and no wishes of their own share one reckoning."""
-    capped = _caps(job, candidates, now=now)
-    shared: dict[tuple[object, ...], Moment] = {}
-
-    def moment_of(candidate: Candidate) -> Moment:
-        person = candidate.subscriber
-        free_at = capped.get(person.pk)
-        key = (person.time_zone, person.quiet_from, person.quiet_until, person.paused_until, free_at)
-        if key not in shared:
-            shared[key] = next_allowed_moment(
-                now,
-                zone=_zone(job, person),
-                rules=_rules(job, person, free_at=free_at),
-                not_after=_deadline(job),
-            )
-        return shared[key]
-
-    return moment_of
-
-
-def _rules(job: SendJob, person: Subscriber, *, free_at: datetime | None) -> list[Rule]:
+def _rules(job: SendJob, wishes: Wishes) -> list[Rule]:
     template, mini_program = job.template, job.mini_program
     rules: list[Rule] = []
-    if person.paused_until:
-        rules.append(NotBefore(person.paused_until, Reason.PERSON_PAUSED))
-    if free_at:
-        rules.append(NotBefore(free_at, Reason.CAP))
+    if wishes.paused_until:
+        rules.append(NotBefore(wishes.paused_until, Reason.PERSON_PAUSED))
+    frees = [filled + span for filled, span in ((wishes.day_cap, DAY), (wishes.week_cap, WEEK)) if filled]
+    if frees:
+        rules.append(NotBefore(max(frees), Reason.CAP))
     # Urgent passes the app's and the template's quiet hours, never a person's own.
-    owners: list[tuple[time | None, time | None]] = [(person.quiet_from, person.quiet_until)]
+    owners: list[tuple[time | None, time | None]] = [(wishes.quiet_from, wishes.quiet_until)]
     if not template.urgent:
         owners += [(mini_program.quiet_from, mini_program.quiet_until), (template.quiet_from, template.quiet_until)]
     rules += [Quiet(Hours(begin, end)) for begin, end in owners if begin is not None and end is not None]
     if job.window_from is not None and job.window_until is not None:
         rules.append(Window(Hours(job.window_from, job.window_until)))
     return rules
-
-
-def _caps(job: SendJob, candidates: Sequence[Candidate], *, now: datetime) -> dict[int, datetime]:
-    """Return, for those who have had enough, the moment one more is allowed: caps count what left, rolling."""
-    caps = [
-        (cap, span) for cap, span in ((job.mini_program.cap_per_day, DAY), (job.mini_program.cap_per_week, WEEK)) if cap
-    ]
-    if not caps:
-        return {}
-    sent: dict[int, list[datetime]] = defaultdict(list)
-    rows = Delivery.objects.filter(
-        subscriber_id__in=[candidate.subscriber.pk for candidate in candidates],
-        state__in=Delivery.SENT,
-        armed_at__gt=now - WEEK,
-    ).order_by("armed_at")
-    for subscriber_id, armed_at in rows.values_list("subscriber_id", "armed_at"):
-        if armed_at:
-            sent[subscriber_id].append(armed_at)
-    free_at: dict[int, datetime] = {}
-    for subscriber_id, moments in sent.items():
-        frees = [moments[-cap] + span for cap, span in caps if len(moments) >= cap]
-        if frees and max(frees) > now:
-            free_at[subscriber_id] = max(frees)
-    return free_at

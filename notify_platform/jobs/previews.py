@@ -6,6 +6,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from notify_platform.core.bulk import Literal
 from notify_platform.core.errors import Refused
 from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.audience import selection
@@ -73,10 +74,20 @@ def reachable(job: SendJob) -> QuerySet[Subscriber]:
 def with_consent(people: QuerySet[Subscriber], *, template: MessageTemplate) -> QuerySet[Subscriber]:
     """Keep the people who hold consent for a template: a unit in stock or in use, or a standing subscription."""
     if template.is_counted:
-        units = Grant.objects.filter(template=template, subscriber=OuterRef("pk"), state__in=Grant.COUNTABLE)
-        return people.filter(Exists(units))
-    standing = Subscription.objects.filter(template=template, subscriber=OuterRef("pk"), state=Subscription.State.ON)
-    return people.filter(Exists(standing))
+        return people.filter(Exists(units(template).filter(subscriber=OuterRef("pk"))))
+    return people.filter(Exists(standing(template).filter(subscriber=OuterRef("pk"))))
+
+
+def units(template: MessageTemplate) -> QuerySet[Grant]:
+    """Return the units of a counted template that can still become a message."""
+    return Grant.objects.filter(
+        template=template, state__in=[Literal(state.value) for state in sorted(Grant.COUNTABLE)]
+    )
+
+
+def standing(template: MessageTemplate) -> QuerySet[Subscription]:
+    """Return the standing subscriptions to a long-term template."""
+    return Subscription.objects.filter(template=template, state=Subscription.State.ON)
 
 
 def reach(job: SendJob) -> int:

@@ -10,11 +10,13 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from notify_platform.console.desk import timing
+from notify_platform.console.desk import funnel, timing
 from notify_platform.console.desk.audience_form import words_of
 from notify_platform.console.desk.composing import JobForm
 from notify_platform.console.desk.consent import in_stock
+from notify_platform.console.desk.funnel import Funnel
 from notify_platform.core.errors import Refused
+from notify_platform.delivery import rehearsal
 from notify_platform.jobs import conflicts, previews
 from notify_platform.jobs.conflicts import Conflict
 from notify_platform.jobs.models import SendJob
@@ -52,20 +54,13 @@ class Mend:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What would happen: people, units of consent before and after, the time it takes, and jobs in the way."""
+    """What would happen: the way of the audience through all gates, when, and which jobs are in the way."""
 
-    reach: int
-    stock: int | None
-    left: int | None
+    funnel: Funnel
     sentences: Sequence[str]
     conflicts: Sequence[InTheWay]
     needs_approval: bool
-    threshold: int
-
-    @property
-    def shown(self) -> dict[str, str]:
-        """Return the numbers as they are shown."""
-        return _shown(reach=self.reach, stock=self.stock, left=self.left, threshold=self.threshold)
+    threshold: str
 
 
 def _shown(**numbers: int | None) -> dict[str, str]:
@@ -115,7 +110,7 @@ def _input_id(form: JobForm, name: str) -> str:
 
 
 def outcome(form: JobForm) -> Outcome:
-    """Write the job, look at it as it stands among the others, and take it back."""
+    """Write the job, look at it as it stands among the others, and take it back. Raises ``Refused`` as ``rehearse``."""
     job = copy.copy(form.instance)
     with transaction.atomic():
         form.write(job)
@@ -125,17 +120,15 @@ def outcome(form: JobForm) -> Outcome:
 
 
 def _outcome(job: SendJob, *, start: str) -> Outcome:
-    reach = previews.reach(job)
-    stock = in_stock().filter(template=job.template_id).count() if job.template.is_counted else None
+    run = rehearsal.rehearse(job)
     threshold = job.mini_program.approval_threshold
     return Outcome(
-        reach=reach,
-        stock=stock,
-        left=None if stock is None else max(stock - reach, 0),
-        sentences=timing.sentences(job, start=start, reach=reach),
+        funnel=funnel.drawn(run, is_counted=job.template.is_counted),
+        sentences=timing.sentences(job, start=start, reach=run.sent, lasts=False),
         conflicts=in_the_way(job),
-        needs_approval=not 0 < threshold >= reach,
-        threshold=threshold,
+        # The same question as at the submission: whom it may reach, not whom it is expected to.
+        needs_approval=not 0 < threshold >= previews.reach(job),
+        threshold=f"{threshold:,}",
     )
 
 

@@ -24,6 +24,7 @@ from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, DeskAdmin
 from notify_platform.console.desk.compose_words import page_words
 from notify_platform.console.desk.composing import DraftForm, JobForm, LookForm
 from notify_platform.console.desk.consent import in_stock
+from notify_platform.core.errors import Refused
 from notify_platform.core.models import AuditEvent
 from notify_platform.jobs import previews
 from notify_platform.jobs.models import SendJob, Variant
@@ -161,8 +162,12 @@ class ComposePage(DeskAdmin):
 
     def _check(self, request: HttpRequest, form: checking.CheckForm) -> HttpResponse:
         mends = [] if form.is_valid() else checking.mends(form)
-        outcome = None if mends else checking.outcome(form)
-        context = {"mends": mends, "outcome": outcome, "shown": outcome.shown if outcome else {}}
+        outcome = None
+        try:
+            outcome = None if mends else checking.outcome(form)
+        except Refused as refusal:
+            mends = [checking.Mend("id_audience", gettext("Audience"), refusal.message)]
+        context = {"mends": mends, "outcome": outcome, "funnel": outcome.funnel if outcome else None}
         html = render_to_string("console/compose_check.html", context, request)
         return JsonResponse({"html": html, "mends": len(mends)})
 

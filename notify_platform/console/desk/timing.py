@@ -15,10 +15,10 @@ from notify_platform.jobs.models import SendJob
 MINUTE, HOUR = 60, 3600
 
 
-def sentences(job: SendJob, *, start: str, reach: int | None) -> list[str]:
+def sentences(job: SendJob, *, start: str, reach: int | None, lasts: bool = True) -> list[str]:
     """Say when it begins, how long it takes, and what its hours and its deadline mean. The job may be unsaved."""
     said = [_begins(job, start=start)]
-    if reach:
+    if reach and lasts:
         said.append(_lasts(job, reach=reach))
     if job.window_from and job.window_until:
         said.append(

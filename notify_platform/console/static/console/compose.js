@@ -11,6 +11,7 @@
   let checked = "";
   let isClean = false;
   let looks = 0;
+  let running = null;
 
   const values = () => JSON.stringify(here.values());
   here.isChecked = () => isClean && checked === values();
@@ -76,8 +77,14 @@
 
   // --- checking and handing over ------------------------------------------------------------------------------------
 
-  here.check = async () => {
-    if (checked === values() || !here.root().dataset.template) return;
+  // One check at a time; what was asked while it ran is the same question, or one that "changed" will ask for.
+  here.check = () => {
+    if (checked === values() || !here.root().dataset.template) return Promise.resolve();
+    running = running || checkNow().finally(() => (running = null));
+    return running;
+  };
+
+  async function checkNow() {
     const asked = values();
     const word = here.part("check-word");
     word.textContent = here.say("checking");
@@ -92,7 +99,7 @@
       here.excuse(error);
     }
     here.showSteps();
-  };
+  }
 
   here.submit = async () => {
     const button = here.part("submit");
@@ -224,13 +231,11 @@
   function start() {
     if (!here.root().dataset.template) {
       here.showSteps();
-      here.watchSteps();
       return;
     }
     reach = counted = checked = "";
     here.readValues();
     here.refresh();
-    here.watchSteps();
     countPeople();
   }
 
@@ -254,4 +259,5 @@
   if (here.root().dataset.template) takeAudience();
   start();
   if (here.root().dataset.hasErrors) here.goWrong();
+  else if (!here.root().dataset.job) (here.part("word") || here.part("template-search"))?.focus({ preventScroll: true });
 })();

@@ -5,7 +5,8 @@
   const here = window.composing;
   const NAMES = ["what", "whom", "when", "check", "submit"];
   let current = "what";
-  let watcher = null;
+  // Somebody who asked for a step is there, wherever the window could scroll to.
+  let settledAt = 0;
 
   const section = (name) => document.getElementById(name);
   const filled = (name) => Boolean(here.form().elements[name]?.value.trim());
@@ -55,12 +56,22 @@
 
   here.goTo = (name) => {
     const target = section(name);
+    settledAt = Date.now() + 400;
     target.scrollIntoView({ block: "start" });
-    const first = target.querySelector("input:not([type=hidden]):not([disabled]), select, textarea, [data-check-now], [data-submit]");
+    const able = "input:not([type=hidden]):not([disabled]), select, textarea, [data-check-now], [data-submit]";
+    const first = [...target.querySelectorAll(able)].find((input) => input.offsetParent !== null);
     const radio = target.querySelector("input[type=radio]:checked");
     (name === "when" && radio ? radio : first || target).focus({ preventScroll: true });
     arrive(name);
+    if (name === "check") here.check().then(() => show(target));
   };
+
+  // What has just come made the page longer: the step that was asked for can come up to its place now.
+  function show(target) {
+    if (current !== target.dataset.step) return;
+    settledAt = Date.now() + 400;
+    target.scrollIntoView({ block: "start" });
+  }
 
   here.goNext = () => {
     const at = document.activeElement?.closest("[data-step]")?.dataset.step || current;
@@ -78,24 +89,22 @@
     wrong.querySelector("input:not([type=hidden]), select, textarea")?.focus({ preventScroll: true });
   };
 
-  here.watchSteps = () => {
-    watcher?.disconnect();
-    watcher = new IntersectionObserver(
-      (entries) => {
-        for (const entry of entries) if (entry.isIntersecting) arrive(entry.target.dataset.step);
-      },
-      // The step in the upper third of the window is the one being worked at.
-      { rootMargin: "-30% 0px -65% 0px" },
-    );
-    for (const name of NAMES) watcher.observe(section(name));
-  };
+  // The step whose head has passed the upper third of the window is the one being worked at; at the very end of the page
+  // it is the last one, which is too short to come so high.
+  function locate() {
+    if (Date.now() < settledAt) return;
+    const page = document.documentElement;
+    const isEnd = page.scrollTop > 0 && page.scrollTop + page.clientHeight >= page.scrollHeight - 4;
+    const passed = NAMES.filter((name) => section(name).getBoundingClientRect().top <= page.clientHeight / 3);
+    arrive(isEnd ? "submit" : passed.at(-1) || "what");
+  }
 
-  // The last step is too short to reach the upper third.
+  let frame = 0;
   document.addEventListener(
     "scroll",
     () => {
-      const page = document.documentElement;
-      if (page.scrollTop > 0 && page.scrollTop + page.clientHeight >= page.scrollHeight - 4) arrive("submit");
+      window.cancelAnimationFrame(frame);
+      frame = window.requestAnimationFrame(locate);
     },
     { passive: true },
   );
