@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -23,6 +24,11 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[:
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+PROXIES_IN_FRONT = env.int("PROXIES_IN_FRONT", default=0)
+# Behind a proxy that ends TLS; it must set, and never pass on, X-Forwarded-Proto.
+if PROXIES_IN_FRONT and SESSION_COOKIE_SECURE:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=0)
 WSGI_APPLICATION = "notify_platform.wsgi.application"
 ROOT_URLCONF = "notify_platform.urls"
 
@@ -76,6 +82,10 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_q",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "notify_platform.core",
     "templates_app",
     "subscriptions",
@@ -90,13 +100,17 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "notify_platform.console.headers.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "notify_platform.console.second_step.SecondStepGate",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [
     {
@@ -117,6 +131,24 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+
+# Wrong passwords lock the pair of account and address for a while, never the account for everybody: a stranger could
+# shut the owner out.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=env.int("LOGIN_LOCK_MINUTES", default=15))
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "notify_platform.console.doors.client_address"
+AXES_LOCKOUT_CALLABLE = "notify_platform.console.doors.locked_out"
+# Our own pages and our own audit trail show what it counts.
+AXES_ENABLE_ADMIN = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
+# A code of the phone after the password: off, optional (for whoever sets it up) or required.
+DESK_TOTP = env.str("DESK_TOTP", default="off")
+OTP_TOTP_ISSUER = "notify_platform"
 
 # --- the API -------------------------------------------------------------------------------------------------------
 
@@ -152,7 +184,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "notify_platform.api.errors.envelope",
     "URL_FORMAT_OVERRIDE": None,
     # None in front: X-Forwarded-For is whatever the caller writes there.
-    "NUM_PROXIES": env.int("PROXIES_IN_FRONT", default=0),
+    "NUM_PROXIES": PROXIES_IN_FRONT,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "notify_platform",
@@ -260,12 +292,16 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "COLORS": {"primary": _PRIMARY},
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "notify_platform.console.desk.sidebar.favicon"}],
+    "ACCOUNT": {"navigation": "notify_platform.console.desk.second_step.account_links"},
     "STYLES": [
+        "notify_platform.console.desk.sidebar.account_stylesheet",
+        "notify_platform.console.desk.sidebar.record_stylesheet",
         "notify_platform.console.desk.sidebar.stylesheet",
         "notify_platform.console.desk.lists.stylesheet",
         "notify_platform.console.desk.lists.audience_styles",
     ],
     "SIDEBAR": {"navigation": "notify_platform.console.desk.sidebar.navigation"},
+    "LOGIN": {"form": "notify_platform.console.desk.login.LoginForm"},
     "DASHBOARD_CALLBACK": "notify_platform.console.desk.front.dashboard",
 }
 

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from templates_app.content import ParsedField, parse_content
-from templates_app.models import MessageTemplate, MiniProgram, TemplateField
+from templates_app.models import MessageTemplate, MiniProgram, TemplateChange, TemplateField
 
 Kind = MessageTemplate.Kind
 State = MessageTemplate.State
@@ -65,7 +65,7 @@ def apply_snapshot(mini_program: MiniProgram, *, rows: Sequence[Mapping[str, obj
         ours = MessageTemplate.objects.filter(mini_program=mini_program)
         known = {row.wechat_id: row for row in ours.select_for_update(no_key=True).prefetch_related("fields")}
         counts = Counter(
-            _update(known[row.wechat_id], row=row) if row.wechat_id in known else _add(mini_program, row=row)
+            _update(known[row.wechat_id], row=row, at=at) if row.wechat_id in known else _add(mini_program, row=row)
             for row in listed
         )
         ours.filter(wechat_id__in=[row.wechat_id for row in listed]).update(synced_at=at)
@@ -186,7 +186,7 @@ def _add(mini_program: MiniProgram, *, row: _Listed) -> str:
     return "added"
 
 
-def _update(template: MessageTemplate, *, row: _Listed) -> str:
+def _update(template: MessageTemplate, *, row: _Listed, at: datetime) -> str:
     wanted: dict[str, Any] = {"title": row.title, "content": row.content, "example": row.example, "kind": row.kind}
     if template.kind == Kind.LONG_TERM_CAPPED and row.kind == Kind.LONG_TERM:
         del wanted["kind"]
@@ -195,7 +195,37 @@ def _update(template: MessageTemplate, *, row: _Listed) -> str:
     changes = {name: value for name, value in wanted.items() if getattr(template, name) != value}
     if changes:
         MessageTemplate.objects.filter(pk=template.pk).update(**changes)
+    _note_change(template, row=row, at=at)
     return "changed" if _write_fields(template, fields=row.fields) or changes else "unchanged"
+
+
+def _note_change(template: MessageTemplate, *, row: _Listed, at: datetime) -> None:
+    """Keep the old keywords beside the new ones, where a person would see a difference."""
+    before = [_keyword(field.key, field.label, field.example, field.choices) for field in template.fields.all()]
+    after = [_keyword(one.key, one.label, one.example, one.choices) for one in row.fields]
+    if before == after and template.title == row.title:
+        return
+
+    def words(keywords: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        return [(each["key"], each["label"], each["choices"]) for each in keywords]
+
+    TemplateChange.objects.create(
+        template=template,
+        at=at,
+        title_before=template.title,
+        before=before,
+        after=after,
+        breaks_words=words(before) != words(after),
+    )
+
+
+def _keyword(key: str, label: str, example: str, choices: Iterable[str]) -> dict[str, Any]:
+    return {
+        "key": key,
+        "label": label[:_LABEL_LENGTH],
+        "example": example[:_EXAMPLE_LENGTH],
+        "choices": [_text(choice) for choice in choices],
+    }
 
 
 def _write_fields(template: MessageTemplate, *, fields: Sequence[ParsedField]) -> bool:

@@ -260,6 +260,32 @@ class MessageTemplate(models.Model):
         return self.kind in self.COUNTED_KINDS
 
 
+class TemplateChange(models.Model):
+    """What WeChat had changed about a template when its list was read; ``catalog`` is the only writer.
+
+    ``before`` and ``after`` are lists of keywords, each ``{"key", "label", "example", "choices"}``.
+    """
+
+    template = models.ForeignKey(
+        MessageTemplate, on_delete=models.CASCADE, related_name="changes", verbose_name=_("template")
+    )
+    at = models.DateTimeField(_("seen"))
+    title_before = models.CharField(_("title before"), max_length=60)
+    before = models.JSONField(_("keywords before"), default=list)
+    after = models.JSONField(_("keywords after"), default=list)
+    # Whether words written for the old template may not fit the new one.
+    breaks_words = models.BooleanField(_("jobs have to be looked at"), default=False)
+
+    class Meta:
+        verbose_name = _("change at WeChat")
+        verbose_name_plural = _("changes at WeChat")
+        # The changes of one template, newest first; what one reading of the list has found.
+        indexes = [models.Index(fields=["template", "-at"], name="template_changes")]
+
+    def __str__(self) -> str:
+        return f"{self.template_id} {self.at:%Y-%m-%d %H:%M}"
+
+
 class TemplateField(models.Model):
     """One keyword (关键词) of a template, in the order of the card."""
 

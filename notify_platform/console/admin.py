@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import django_q.admin
 from django.contrib import admin
+from django_otp.plugins.otp_static import admin as otp_static
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp import admin as otp_totp
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from notify_platform.console.desk import (
@@ -12,9 +16,11 @@ from notify_platform.console.desk import (
     api_keys,
     asking,
     audiences,
+    audits,
     callbacks,
     consent,
     deliveries,
+    door,
     jobs,
     machines,
     people,
@@ -29,19 +35,23 @@ __all__ = [
     "api_keys",
     "asking",
     "audiences",
+    "audits",
     "callbacks",
     "consent",
     "deliveries",
     "django_q",
+    "door",
     "jobs",
     "machines",
+    "otp_static",
+    "otp_totp",
     "people",
     "series",
     "templates",
     "triggers",
 ]
 
-# django-q2's own pages let whoever sees them run any function by its dotted name.
-for model in (Schedule, Success, Failure, OrmQ):
+# django-q2's own pages let whoever sees them run any function by its dotted name; django-otp's show keys.
+for model in (Schedule, Success, Failure, OrmQ, StaticDevice, TOTPDevice):
     if admin.site.is_registered(model):
         admin.site.unregister(model)

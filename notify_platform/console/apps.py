@@ -20,4 +20,8 @@ class ConsoleConfig(AppConfig):
         """Register the system checks, and make the roles whenever a database has been migrated."""
         for check in checks.CHECKS:
             django_checks.register(check)
+        # It needs models, and those are there only now.
+        from notify_platform.console import doors
+
+        doors.watch()
         post_migrate.connect(roles.make_roles, dispatch_uid="notify_platform.console.roles")

@@ -22,6 +22,7 @@ READING = (
     "templates_app.view_miniprogram",
     "templates_app.view_messagetemplate",
     "templates_app.view_templatefield",
+    "templates_app.view_templatechange",
     "subscriptions.view_subscriber",
     "subscriptions.view_visit",
     "subscriptions.view_subscription",
@@ -60,6 +61,8 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "operator": (
         *READING,
         *EXPORTING,
+        # Fetches the templates and takes one out of WeChat's library.
+        "templates_app.add_messagetemplate",
         "jobs.add_sendjob",
         "jobs.change_sendjob",
         "jobs.operate_sendjob",
@@ -79,7 +82,10 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         *EXPORTING,
         "templates_app.add_miniprogram",
         "templates_app.change_miniprogram",
+        "templates_app.add_messagetemplate",
         "templates_app.change_messagetemplate",
+        # Deletes one at WeChat.
+        "templates_app.delete_messagetemplate",
         "templates_app.change_templatefield",
         "templates_app.view_accesstoken",
         # Shows whole openids.
@@ -100,6 +106,9 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "core.view_bell",
         "core.view_driverlease",
         "core.view_auditevent",
+        "console.view_failedlogin",
+        # Lets in again whoever gave too many wrong passwords.
+        "console.change_failedlogin",
     ),
 }
 LABELS: Mapping[str, _StrPromise] = {

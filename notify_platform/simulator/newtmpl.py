@@ -68,6 +68,8 @@ LIBRARY = (
             ("咨询电话", "0755-1234567", "phone_number"),
         ),
     ),
+    # A card for services: WeChat's docs name these ids and that they have no keywords.
+    PublicTemplate(10000001, "外卖配送进度", ONE_TIME_TYPE, 301, ()),
 )
 _BY_TID = {template.tid: template for template in LIBRARY}
 OK: dict[str, Any] = {"errcode": 0, "errmsg": "ok"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -28,8 +28,16 @@ if TYPE_CHECKING:
 SEND: Final = "/cgi-bin/message/subscribe/send"
 STABLE_TOKEN: Final = "/cgi-bin/stable_token"  # noqa: S105 - a path
 TEMPLATES: Final = "/wxaapi/newtmpl/gettemplate"
+CATEGORIES: Final = "/wxaapi/newtmpl/getcategory"
+PUBLIC_TITLES: Final = "/wxaapi/newtmpl/getpubtemplatetitles"
+PUBLIC_KEYWORDS: Final = "/wxaapi/newtmpl/getpubtemplatekeywords"
+ADD_TEMPLATE: Final = "/wxaapi/newtmpl/addtemplate"
+DELETE_TEMPLATE: Final = "/wxaapi/newtmpl/deltemplate"
 LOGIN: Final = "/sns/jscode2session"
 
+# WeChat's docs: the most titles one call returns, and the first id of the new cards for services.
+TITLES_AT_ONCE: Final = 30
+FIRST_SERVICE_CARD: Final = 10_000_001
 DETAIL_CHARACTERS: Final = 200
 # WeChat's error code is a 32-bit number everywhere it is documented; a longer one is not WeChat's.
 CODE: Final = re.compile(r"-?[0-9]{1,9}")
@@ -72,6 +80,46 @@ class Login:
 
     openid: str
     unionid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A category (类目) of the account."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublicTitle:
+    """A public template (公共模板); ``type`` as WeChat says it."""
+
+    tid: int
+    title: str
+    type: str
+
+    @property
+    def is_service_card(self) -> bool:
+        """WeChat's docs: these ids are never sent by subscribe/send, and no popup may ask for them."""
+        return self.tid >= FIRST_SERVICE_CARD
+
+
+@dataclass(frozen=True, slots=True)
+class PublicTitles:
+    """A page of public templates, and how many there are."""
+
+    count: int
+    titles: Sequence[PublicTitle]
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKeyword:
+    """A keyword (关键词) a public template offers; ``rule`` is its type, e.g. ``thing``."""
+
+    kid: int
+    name: str
+    example: str
+    rule: str
 
 
 class WeChatRefused(Exception):
@@ -150,6 +198,66 @@ class Gateway:
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise WeChatUnreachable("the answer holds no list of templates")
         return rows
+
+    def categories(self, *, token: str) -> list[Category]:
+        """Return the categories of the account (WeChat's docs: getCategory)."""
+        rows = self._rows(CATEGORIES, {"access_token": token}, secret=token)[0]
+        return [Category(number, _text(row, "name")) for row in rows if (number := _number(row, "id")) is not None]
+
+    def public_titles(self, *, token: str, category: int, start: int) -> PublicTitles:
+        """Return up to ``TITLES_AT_ONCE`` public templates of a category (WeChat's docs: getPubTemplateTitleList)."""
+        params = {"access_token": token, "ids": str(category), "start": str(start), "limit": str(TITLES_AT_ONCE)}
+        rows, words = self._rows(PUBLIC_TITLES, params, secret=token)
+        titles = [
+            PublicTitle(tid, _text(row, "title"), str(row.get("type", "")))
+            for row in rows
+            if (tid := _number(row, "tid")) is not None
+        ]
+        count = _number(words, "count")
+        return PublicTitles(count=start + len(titles) if count is None else count, titles=titles)
+
+    def public_keywords(self, *, token: str, tid: int) -> list[PublicKeyword]:
+        """Return the keywords a public template offers (WeChat's docs: getPubTemplateKeyWordsById)."""
+        rows = self._rows(PUBLIC_KEYWORDS, {"access_token": token, "tid": str(tid)}, secret=token)[0]
+        return [
+            PublicKeyword(kid, _text(row, "name"), _text(row, "example"), _text(row, "rule"))
+            for row in rows
+            if (kid := _number(row, "kid")) is not None
+        ]
+
+    def add_template(self, *, token: str, tid: int, kids: Sequence[int], scene: str) -> str:
+        """Make a template of a public one with these keywords in this order; returns its id (docs: addMessageTemplate).
+
+        One that is there already is as good as a new one: WeChat then names its id together with the refusal (seen).
+        """
+        body = {"tid": str(tid), "kidList": list(kids), "sceneDesc": scene}
+        reply = self._exchange(
+            method="POST",
+            path=ADD_TEMPLATE,
+            params={"access_token": token},
+            body=json.dumps(body, ensure_ascii=False).encode(),
+        )
+        words = _words(reply) or {}
+        if not (made := _text(words, "priTmplId")):
+            made = _text(_words_or_refusal(reply, secret=token), "priTmplId")
+        if not made:
+            raise WeChatUnreachable("the answer holds no template id")
+        return made
+
+    def delete_template(self, *, token: str, template_id: str) -> None:
+        """Delete a template of the account (WeChat's docs: deleteMessageTemplate)."""
+        body = json.dumps({"priTmplId": template_id}).encode()
+        reply = self._exchange(method="POST", path=DELETE_TEMPLATE, params={"access_token": token}, body=body)
+        _words_or_refusal(reply, secret=token)
+
+    def _rows(
+        self, path: str, params: Mapping[str, str], *, secret: str
+    ) -> tuple[list[dict[str, object]], dict[str, object]]:
+        words = _words_or_refusal(self._exchange(method="GET", path=path, params=params, body=None), secret=secret)
+        rows = words.get("data")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise WeChatUnreachable("the answer holds no list")
+        return rows, words
 
     def login(self, *, secret: str, code: str) -> Login:
         """Exchange the code of wx.login, good once within five minutes, for the person (WeChat's docs: code2Session).
@@ -236,6 +344,20 @@ def _code(words: Mapping[str, object]) -> int | None:
     if isinstance(given, bool) or not isinstance(given, int | str) or not CODE.fullmatch(str(given)):
         return None
     return int(given)
+
+
+def _number(row: Mapping[str, object], name: str) -> int | None:
+    """Return a number that may be written as a text; None for anything else."""
+    given = row.get(name)
+    if isinstance(given, bool) or not isinstance(given, int | str) or not CODE.fullmatch(str(given)):
+        return None
+    return int(given)
+
+
+def _text(row: Mapping[str, object], name: str) -> str:
+    """Return a text without the characters no database keeps; empty for anything else."""
+    given = row.get(name)
+    return UNSTORABLE.sub("", given) if isinstance(given, str) else ""
 
 
 def _errmsg(words: Mapping[str, object]) -> str:

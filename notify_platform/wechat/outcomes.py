@@ -111,6 +111,10 @@ _OUR_BUG: Final = _("This is a fault of the platform or of a proxy in between: r
 
 _NOTICES: Final = _("Read the notices in WeChat's console, then resume.")
 _WHITELIST: Final = _("Add this server's address to the whitelist in WeChat's console, then resume.")
+_SECRET: Final = _("Enter the current app secret, then resume.")
+_CONFIRM: Final = _("Confirm on the administrator's phone, then resume.")
+_CHECK_ID: Final = _("Check that the app id is a mini-program's.")
+_SYNC: Final = _("Fetch the templates from WeChat, then look again.")
 _AGREE: Final = _("Agree with the administrator, wait that long, then resume.")
 
 # What each word does. The sentences hold when a code has none of its own.
@@ -277,11 +281,7 @@ CODES: Final[Mapping[int, Outcome]] = {
     # --- the mini-program as it is set up ----------------------------------------------------------------------------
     40002: _means(Word.OTHER, _("WeChat does not know the grant type of the token call."), _OUR_BUG),
     40013: _means(Word.APP_CONFIG, _("WeChat does not know the app id.")),
-    40125: _means(
-        Word.APP_CONFIG,
-        _("The app secret is wrong; it may have been reset in WeChat's console."),
-        _("Enter the current app secret, then resume."),
-    ),
+    40125: _means(Word.APP_CONFIG, _("The app secret is wrong; it may have been reset in WeChat's console."), _SECRET),
     40164: _means(Word.APP_CONFIG, _("This server's address, named in the answer, is not on the list."), _WHITELIST),
     40243: _means(Word.APP_CONFIG, _("The app secret is frozen."), _("Unfreeze it in WeChat's console, then resume.")),
     41002: _means(Word.APP_CONFIG, _("The app id is missing.")),
@@ -295,11 +295,7 @@ CODES: Final[Mapping[int, Outcome]] = {
         _("The app id belongs to a third-party platform, which this installation does not support."),
         _("Enter the app id and the secret of the mini-program itself, then resume."),
     ),  # seen
-    89503: _means(
-        Word.APP_CONFIG,
-        _("The administrator has to confirm this server's address first."),
-        _("Confirm on the administrator's phone, then resume."),
-    ),
+    89503: _means(Word.APP_CONFIG, _("The administrator has to confirm this server's address first."), _CONFIRM),
     89506: _means(Word.APP_CONFIG, _("The administrator refused this server's address for 24 hours."), _AGREE),
     89507: _means(Word.APP_CONFIG, _("The administrator refused this server's address for one hour."), _AGREE),
     # --- permission --------------------------------------------------------------------------------------------------
@@ -339,13 +335,19 @@ CODES: Final[Mapping[int, Outcome]] = {
     41008: _means(Word.OTHER, _("The login code is missing."), _("Send the code that wx.login gave.")),  # seen
     # --- the list of templates ---------------------------------------------------------------------------------------
     404: _means(Word.OTHER, _("The call used the wrong HTTP method."), _OUR_BUG),
-    20001: _means(Word.BUSY, _("WeChat had an error of its own.")),
-    200001: _means(Word.BUSY, _("WeChat had an error of its own.")),
-    200100: _means(
-        Word.OTHER,
-        _("This kind of account has no subscription messages."),
-        _("Check that the app id is a mini-program's."),
-    ),
+    **dict.fromkeys((20001, 200001), _means(Word.BUSY, _("WeChat had an error of its own."))),
+    # --- making and deleting templates -------------------------------------------------------------------------------
+    **dict.fromkeys((20002, 200002, 200016, 200017, 200018), _means(Word.OTHER, _("WeChat misses a word."), _OUR_BUG)),
+    200011: _means(Word.OTHER, _("WeChat has banned the account."), _NOTICES),
+    200012: _means(Word.OTHER, _("The account is full of templates."), _("Delete one, then add this one.")),
+    200013: _means(Word.OTHER, _("WeChat has banned this template."), _("Choose another one.")),
+    200014: _means(Word.OTHER, _("WeChat does not know this template."), _SYNC),
+    200019: _means(Word.OTHER, _("WeChat does not know this category."), _("Choose one of the account's.")),
+    200020: _means(Word.OTHER, _("WeChat does not take these keywords."), _("Choose two to five different ones.")),
+    200021: _means(Word.OTHER, _("WeChat does not take this description."), _("Use others, 15 characters at most.")),
+    200022: _means(Word.OTHER, _("The account has this template with these keywords already."), _SYNC),
+    43106: _means(Word.OTHER, _("WeChat punishes the account: it may not add templates."), _NOTICES),  # seen
+    200100: _means(Word.OTHER, _("This kind of account has no subscription messages."), _CHECK_ID),
 }
 
 # Refused for the token alone: the same request may go out again with a fresh one.

@@ -65,6 +65,8 @@ class Subscriber(models.Model):
             models.Index(fields=["mini_program", "id"], name="subscriber_walk"),
             # "Active within N days" and "dormant for N days".
             models.Index(fields=["mini_program", "last_visit_at"], name="subscriber_activity"),
+            # The desk finds people by how their nickname begins.
+            models.Index(fields=["nickname"], name="subscriber_nickname", opclasses=["varchar_pattern_ops"]),
             # The forecast: whom no card reaches.
             models.Index(
                 fields=["mini_program", "id"],

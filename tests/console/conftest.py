@@ -13,6 +13,7 @@ from django.utils import timezone
 from notify_platform.alerts.models import Alert
 from notify_platform.api import keys
 from notify_platform.callbacks.models import CallbackEvent
+from notify_platform.console.models import FailedLogin
 from notify_platform.core.models import Bell, DriverLease, WorkerNode, audit
 from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Reason, Skip, Throughput
 from notify_platform.jobs.models import Event, SendJob, Series, Trigger, Variant
@@ -97,6 +98,9 @@ def a_row_of_everything() -> dict[str, Any]:
     Series.objects.create(mini_program=program, name="Weekly", at_time="09:00", starts_on="2026-11-23")
     AccessToken.objects.create(mini_program=program, token="the-token-itself")
     Pace.objects.create(name=f"test {program.pk}")
+    FailedLogin.objects.create(
+        username=f"user {program.pk}", ip_address="192.0.2.1", user_agent="A browser", failures_since_start=5
+    )
     now = timezone.now()
     Throughput.objects.create(job=job, at=now, messages=1)
     WorkerNode.objects.create(name=f"host:{program.pk}", started_at=now, beat_at=now, pulse_at=now)

@@ -125,6 +125,43 @@ def test_the_pages_ask_nobody_else_and_break_nothing(page: Page, job: SendJob, c
     assert complaints == []
 
 
+def test_every_main_page_keeps_to_the_policy(page: Page, job: SendJob, complaints: list[str]) -> None:
+    """No violation of the content security policy, no error of a script, no request to anybody else."""
+    person = job.template.subscriptions.all()[0].subscriber_id
+    pages = [
+        reverse("admin:index"),
+        change_url(job),
+        f"{reverse('admin:jobs_sendjob_add')}?template={job.template_id}",
+        reverse("admin:subscriptions_scene_report"),
+        reverse("admin:subscriptions_subscriber_change", args=[person]),
+        reverse("admin:templates_app_messagetemplate_changelist"),
+        reverse("admin:templates_app_messagetemplate_change", args=[job.template_id]),
+        reverse("admin:core_auditevent_changelist"),
+        reverse("admin:auth_user_add"),
+        reverse("admin:auth_user_second_step_setup"),
+        reverse("admin:subscriptions_forecast"),
+        reverse("api-docs"),
+    ]
+    for address in pages:
+        page.goto(address)
+        page.wait_for_load_state("networkidle")
+        assert complaints == [], address
+    page.context.clear_cookies()
+    page.goto(reverse("admin:login"))
+    page.fill("#id_username", "nobody")
+    page.fill("#id_password", "wrong")
+    page.keyboard.press("Enter")
+    expect(page.locator("#login-form")).to_be_visible()
+    assert complaints == []
+
+
+def test_a_policy_that_is_broken_is_noticed(page: Page, job: SendJob, complaints: list[str]) -> None:
+    page.goto(reverse("admin:index"))
+    page.evaluate("document.body.appendChild(document.createElement('script')).textContent = 'window.evil = 1'")
+    assert page.evaluate("window.evil") is None
+    assert [words for words in complaints if "Content Security Policy" in words] != []
+
+
 def test_a_job_is_paused_by_pressing_and_confirming(page: Page, job: SendJob) -> None:
     page.goto(change_url(job))
     page.get_by_role("link", name="Pause").click()

@@ -1,8 +1,7 @@
-"""Colleagues, their roles, and the audit trail."""
+"""Colleagues and their roles."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -11,19 +10,16 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, Permission, User
 from django.http import HttpRequest
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from notify_platform.console import access, roles
-from notify_platform.console.desk import trail
-from notify_platform.console.desk.base import DeskAdmin, LogAdmin, actor_of
-from notify_platform.console.desk.callbacks import masked
+from notify_platform.console import access, roles, second_step
+from notify_platform.console.desk.base import DeskAdmin, actor_of
+from notify_platform.console.desk.second_step import SecondStepPages
 from notify_platform.console.models import Access
-from notify_platform.core.models import AuditEvent
 from templates_app.models import MiniProgram
 
 if TYPE_CHECKING:
@@ -41,7 +37,18 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 # The rooms whose permissions mean something to a colleague.
-_LABELS = ("templates_app", "subscriptions", "alerts", "jobs", "delivery", "callbacks", "api", "core", "auth")
+_LABELS = (
+    "templates_app",
+    "subscriptions",
+    "alerts",
+    "jobs",
+    "delivery",
+    "callbacks",
+    "api",
+    "console",
+    "core",
+    "auth",
+)
 _DEEDS: dict[str, _StrPromise] = {
     "add": _("may add"),
     "change": _("may change"),
@@ -71,7 +78,7 @@ class AccountForm(UserChangeForm):  # type: ignore[misc]
 
 
 @admin.register(User)
-class UserAdmin(_DjangoUserAdmin, DeskAdmin):
+class UserAdmin(_DjangoUserAdmin, SecondStepPages):
     """A colleague. What somebody may do comes from groups alone."""
 
     form = AccountForm
@@ -139,6 +146,15 @@ class UserAdmin(_DjangoUserAdmin, DeskAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """What somebody did stays with their name: switch the account off instead."""
         return False
+
+    change_form_after_template = "console/account_tools.html"
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Offer to reset the second step of a colleague who has one."""
+        colleague = context.get("original")
+        if colleague and second_step.phone_of(colleague):
+            context["second_step_drop_url"] = reverse("admin:auth_user_second_step_drop", args=[colleague.pk])
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Write the mini-programs with the roles."""
@@ -227,37 +243,3 @@ def permission_words(permission: Permission) -> str:
     kind = str(model._meta.verbose_name) if model else permission.content_type.model
     deed = _DEEDS.get(permission.codename.split("_")[0])
     return gettext("%(kind)s: %(deed)s") % {"kind": kind, "deed": deed or permission.name}
-
-
-@admin.register(AuditEvent)
-class AuditEventAdmin(LogAdmin):
-    """Who did what."""
-
-    list_display = ("at", "who", "what", "subject", "why")
-    moment = "at"
-    search_fields = ("subject__exact",)
-    search_help_text = _("Kind and number, e.g. job 12.")
-    fields = ("at", "who", "what", "subject", "why", "everything")
-    joined = ("actor",)
-
-    @admin.display(description=_("by"))
-    def who(self, row: AuditEvent) -> str:
-        """Return the colleague's name."""
-        return trail.who(row)
-
-    @admin.display(description=_("action"))
-    def what(self, row: AuditEvent) -> str:
-        """Return the action as a word."""
-        return trail.action(row)
-
-    @admin.display(description=_("why"))
-    def why(self, row: AuditEvent) -> str:
-        """Return the sentence of the detail."""
-        return trail.why(row) or "—"
-
-    @admin.display(description=_("detail"))
-    def everything(self, row: AuditEvent) -> SafeString:
-        """Return the whole detail."""
-        return format_html(
-            '<pre class="desk-raw">{}</pre>', json.dumps(masked(row.detail), ensure_ascii=False, indent=2)
-        )

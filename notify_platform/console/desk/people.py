@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from notify_platform.console.desk import person
 from notify_platform.console.desk.base import (
     SECRETS_OF_MINI_PROGRAM,
     OfMiniProgram,
@@ -23,7 +24,6 @@ from notify_platform.console.desk.base import (
     ids_of,
     label,
 )
-from notify_platform.console.desk.consent import in_stock
 from notify_platform.console.desk.privacy import PrivacyPages, link_to_privacy, may_see_privacy
 from notify_platform.console.desk.prompting import asked_now
 from subscriptions.models import Scene, Subscriber, Visit
@@ -36,8 +36,8 @@ class SubscriberAdmin(PrivacyPages):
     has_names = True
     list_display = ("person", "mini_program", "region", "city", "reachability", "last_visit_at", "created_at")
     list_filter = (OfMiniProgram,)
-    search_fields = ("openid__exact",)
-    search_help_text = _("A whole openid.")
+    search_fields = ("openid__exact", "nickname__startswith")
+    search_help_text = _("A whole openid, or how a nickname begins.")
     joined = ("mini_program",)
     deferred = SECRETS_OF_MINI_PROGRAM
 
@@ -61,10 +61,10 @@ class SubscriberAdmin(PrivacyPages):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Find the person with exactly this openid."""
-        if not search_term.strip():
+        """Find the person with exactly this openid, and those whose nickname begins like this."""
+        if not (term := search_term.strip()):
             return queryset, False
-        return queryset.filter(pk__in=ids_of(search_term)), False
+        return queryset.filter(Q(pk__in=ids_of(term)) | Q(nickname__startswith=term)), False
 
     @admin.display(description=_("person"))
     def person(self, row: Subscriber) -> str:
@@ -90,13 +90,7 @@ class SubscriberAdmin(PrivacyPages):
     @admin.display(description=_("consent in stock"))
     def stock(self, row: Subscriber) -> SafeString:
         """Return the balance of each template."""
-        held = (
-            in_stock()
-            .filter(subscriber=row)
-            .values_list("template__title")
-            .annotate(units=Count("pk"))
-            .order_by("template__title")
-        )
+        held = person.balance_of(row)
         return format_html_join(" ", '<span class="desk-label desk-good">{} × {}</span>', held) or SafeString("—")
 
     @admin.display(description=_("more"))
@@ -111,12 +105,47 @@ class SubscriberAdmin(PrivacyPages):
         links.append((reverse("admin:subscriptions_subscriber_prompt", args=[row.pk]), gettext("What to ask now")))
         return format_html_join(" · ", '<a class="desk-link" href="{}">{}</a>', links)
 
+    # --- everything that happened ----------------------------------------------------------------------------------
+
+    change_form_after_template = "console/person.html"
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Add the newest of everything below the record."""
+        if one := context.get("original"):
+            pages = person.sections_for(request, Subscriber.objects.get(pk=one.pk))
+            nothing = "、".join(str(page.section.title) for page in pages if not page.rows)
+            context = {**context, "pages": pages, "empty_sections": nothing}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def history_of_view(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
+        """Show the older ones of one kind of thing, by key."""
+        one = self.get_queryset(request).filter(pk=pk).first()
+        section = next((each for each in person.SECTIONS if each.name == name), None)
+        if one is None or section is None:
+            raise Http404
+        if not self.has_view_permission(request, one) or not request.user.has_perm(section.permission):
+            raise PermissionDenied
+        after = request.GET.get("after", "")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{called(one)} · {section.title}",
+            "opts": self.opts,
+            "original": one,
+            "page": person.page_of(section, one, after=int(after) if _is_key(after) else None, size=person.AT_ONCE),
+        }
+        return TemplateResponse(request, "console/person_history.html", context)
+
     # --- what to ask now -------------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the page that tells what the person would be asked now."""
-        page = self.admin_site.admin_view(self.prompt_view)
-        return [path("<int:pk>/prompt/", page, name="subscriptions_subscriber_prompt"), *super().get_urls()]
+        """Add the page that tells what the person would be asked now, and those of what happened longer ago."""
+        wrap = self.admin_site.admin_view
+        older = "<int:pk>/happened/<slug:name>/"
+        return [
+            path("<int:pk>/prompt/", wrap(self.prompt_view), name="subscriptions_subscriber_prompt"),
+            path(older, wrap(self.history_of_view), name="subscriptions_subscriber_history_of"),
+            *super().get_urls(),
+        ]
 
     def prompt_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Plan a prompt for the person in a scene, and show every reason; a plan writes nothing."""
@@ -154,6 +183,10 @@ class SubscriberAdmin(PrivacyPages):
     def interest_words(self, row: Subscriber) -> str:
         """Return the interests in a line."""
         return "、".join(map(str, row.interests)) or "—"
+
+
+def _is_key(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 19
 
 
 @admin.register(Visit)

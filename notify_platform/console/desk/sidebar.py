@@ -76,6 +76,7 @@ _GROUPS: tuple[tuple[_StrPromise, tuple[Item, ...]], ...] = (
             Item("delivery.pace", _("Paces"), "speed"),
             Item("core.workernode", _("Workers"), "memory"),
             Item("core.auditevent", _("Audit trail"), "history"),
+            Item("console.failedlogin", _("Failed log-ins"), "lock_person"),
             Item("auth.user", _("Accounts"), "badge"),
             Item("auth.group", _("Roles"), "shield_person"),
         ),
@@ -103,6 +104,16 @@ def waiting_for_approval(request: HttpRequest) -> str:
 def stylesheet(request: HttpRequest) -> str:
     """Return the address of the desk's own styles."""
     return static("console/desk.css")
+
+
+def account_stylesheet(request: HttpRequest) -> str:
+    """Return the address of the styles of accounts and of the audit trail."""
+    return static("console/account.css")
+
+
+def record_stylesheet(request: HttpRequest) -> str:
+    """Return the address of the styles of templates, WeChat's library and one person's page."""
+    return static("console/records.css")
 
 
 def favicon(request: HttpRequest) -> str:

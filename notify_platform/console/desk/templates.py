@@ -10,13 +10,15 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
 from notify_platform.console import access
-from notify_platform.console.desk import cards
+from notify_platform.console.desk import cards, comparing
 from notify_platform.console.desk.base import (
     SECRETS,
     SECRETS_OF_MINI_PROGRAM,
@@ -24,11 +26,13 @@ from notify_platform.console.desk.base import (
     DeskInline,
     LogAdmin,
     OfMiniProgram,
+    ReadOnlyInline,
     label,
     require_both_ends,
 )
+from notify_platform.console.desk.library import DELETE, LibraryPages
 from templates_app import fields as rules
-from templates_app.models import AccessToken, MessageTemplate, MiniProgram, TemplateField
+from templates_app.models import AccessToken, MessageTemplate, MiniProgram, TemplateChange, TemplateField
 
 if TYPE_CHECKING:
     _MiniProgramForm = forms.ModelForm[MiniProgram]
@@ -221,6 +225,22 @@ def limit_of(key: str) -> str:
     return gettext("at most %(limit)d characters") % {"limit": kind.limit}
 
 
+class ChangeInline(ReadOnlyInline):
+    """What WeChat has changed about a template, old beside new."""
+
+    model = TemplateChange
+    hide_title = True
+    fields = ("comparison",)
+    readonly_fields = ("comparison",)
+    ordering = ("-at", "-pk")
+
+    @admin.display(description=_("before and after"))
+    def comparison(self, row: TemplateChange) -> SafeString:
+        """Return the keywords side by side."""
+        lines, title = comparing.lines_of(row), row.template.title
+        return render_to_string("console/template_change.html", {"change": row, "lines": lines, "title": title})
+
+
 class TemplateForm(_TemplateForm):
     """What operators decide about a template."""
 
@@ -232,7 +252,7 @@ class TemplateForm(_TemplateForm):
 
 
 @admin.register(MessageTemplate)
-class MessageTemplateAdmin(DeskAdmin):
+class MessageTemplateAdmin(LibraryPages):
     """What may be said: the templates as WeChat lists them, and what operators decide about them."""
 
     form = TemplateForm
@@ -243,8 +263,8 @@ class MessageTemplateAdmin(DeskAdmin):
     search_help_text = _("Words of the title, or a whole template id.")
     joined = ("mini_program",)
     deferred = SECRETS_OF_MINI_PROGRAM
-    inlines = (FieldInline,)
-    readonly_fields = ("mini_program", "title", "wechat_id", "kind", "state_label", "synced_at", "card")
+    inlines = (FieldInline, ChangeInline)
+    readonly_fields = ("mini_program", "title", "wechat_id", "kind", "state_label", "synced_at", "card", "removal")
     fieldsets = (
         (
             None,
@@ -257,6 +277,25 @@ class MessageTemplateAdmin(DeskAdmin):
     def state_label(self, row: MessageTemplate) -> SafeString:
         """Return the state in its colour."""
         return label(TONES[MessageTemplate.State(row.state)], row.get_state_display())
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Offer to delete it at WeChat to those who may, while WeChat knows it."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or obj.state == MessageTemplate.State.MISSING or not request.user.has_perm(DELETE):
+            return fieldsets
+        (title, first), *others = fieldsets
+        return [(title, {**first, "fields": (*first["fields"], "removal")}), *others]
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        """Show what WeChat has changed where it has changed something."""
+        has_changes = obj is not None and TemplateChange.objects.filter(template=obj).exists()
+        return self.inlines if has_changes else (FieldInline,)
+
+    @admin.display(description=_("at WeChat"))
+    def removal(self, row: MessageTemplate) -> SafeString:
+        """Return the way to the question whether to delete it there."""
+        address = reverse("admin:templates_app_messagetemplate_remove", args=[row.pk])
+        return format_html('<a class="desk-button desk-bad" href="{}">{}</a>', address, gettext("Delete at WeChat …"))
 
     @admin.display(description=_("card"))
     def card(self, row: MessageTemplate) -> SafeString:

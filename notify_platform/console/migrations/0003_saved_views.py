@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
-        ('console', '0001_access'),
+        ('console', '0002_failed_logins'),
     ]
 
     operations = [

@@ -1,0 +1,117 @@
+"""The door of the desk: who came in, who was turned away, and who has to wait.
+
+django-axes counts wrong passwords for each pair of account and address; after ``AXES_FAILURE_LIMIT`` of them that pair
+waits for ``AXES_COOLOFF_TIME``. Nobody else is kept out by it. Every coming and going stands in the audit trail.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from axes.models import AccessAttempt
+from axes.signals import user_locked_out
+from axes.utils import reset
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from notify_platform.core.models import audit
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+TOO_MANY_REQUESTS = 429
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """Return who calls: behind ``PROXIES_IN_FRONT`` proxies the entry the outermost of them wrote down."""
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    hops = [*(hop.strip() for hop in forwarded if hop.strip()), request.META.get("REMOTE_ADDR", "")]
+    proxies: int = settings.PROXIES_IN_FRONT
+    return hops[-min(proxies + 1, len(hops))] or None
+
+
+# --- too many wrong passwords --------------------------------------------------------------------------------------
+
+
+def locked_out(request: HttpRequest, response: HttpResponse, credentials: Any) -> HttpResponse:
+    """Answer somebody who has to wait with the log-in page, which says so; for django-axes."""
+    response.status_code = TOO_MANY_REQUESTS
+    return response
+
+
+def is_locked(attempt: AccessAttempt) -> bool:
+    """Whether the pair has to wait at this moment."""
+    cool_off: timedelta = settings.AXES_COOLOFF_TIME
+    is_recent: bool = attempt.attempt_time > timezone.now() - cool_off
+    return is_recent and attempt.failures_since_start >= settings.AXES_FAILURE_LIMIT
+
+
+def waiting_words() -> str:
+    """Say what somebody who has to wait can do."""
+    minutes = int(settings.AXES_COOLOFF_TIME.total_seconds() // 60)
+    sentence = _("Too many wrong passwords. Try again in %(minutes)d minutes, or ask an engineer to let you in.")
+    return sentence % {"minutes": minutes}
+
+
+def let_in(username: str, *, by: AbstractBaseUser | None) -> int:
+    """Forget the wrong passwords given for an account; returns how many pairs of account and address were counted."""
+    with transaction.atomic():
+        forgotten: int = reset(username=username)
+        if forgotten:
+            audit(by, action="let_in", subject=_subject(username), username=_shown(username))
+    return forgotten
+
+
+# --- the audit trail -----------------------------------------------------------------------------------------------
+
+
+def watch() -> None:
+    """Write down from now on who comes and goes."""
+    user_logged_in.connect(_came, dispatch_uid="notify_platform.console.came")
+    user_logged_out.connect(_left, dispatch_uid="notify_platform.console.left")
+    user_login_failed.connect(_was_turned_away, dispatch_uid="notify_platform.console.turned_away")
+    user_locked_out.connect(_has_to_wait, dispatch_uid="notify_platform.console.has_to_wait")
+
+
+def _came(sender: object, *, request: HttpRequest, user: User, **kwargs: Any) -> None:
+    audit(user, action="log_in", subject=f"user {user.pk}", ip=client_address(request))
+
+
+def _left(sender: object, *, request: HttpRequest, user: User | None, **kwargs: Any) -> None:
+    if user is not None:
+        audit(user, action="log_out", subject=f"user {user.pk}", ip=client_address(request))
+
+
+def _was_turned_away(
+    sender: object, *, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
+) -> None:
+    # django-axes, connected at its import, has counted by now: the last straw has an entry of its own, and whoever
+    # waits already is not written down again and again.
+    if request is not None and not getattr(request, "axes_locked_out", False):
+        _note("log_in_failed", str(credentials.get("username") or ""), request)
+
+
+def _has_to_wait(sender: object, *, request: HttpRequest, username: str | None, **kwargs: Any) -> None:
+    # django-axes says so at every try; only the one that locked has counted the failures.
+    if getattr(request, "axes_failures_since_start", None):
+        _note("locked_out", username or "", request)
+
+
+def _note(action: str, username: str, request: HttpRequest) -> None:
+    audit(None, action=action, subject=_subject(username), username=_shown(username), ip=client_address(request))
+
+
+def _subject(username: str) -> str:
+    user = User.objects.filter(username=username).only("pk").first()
+    return f"user {user.pk}" if user else "login"
+
+
+def _shown(username: str) -> str:
+    """Return a name as it may be kept: one that nobody has may be a password in the wrong box."""
+    return username if User.objects.filter(username=username).exists() else f"{username[:2]}…"
