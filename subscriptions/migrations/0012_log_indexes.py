@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('subscriptions', '0010_nickname_search'),
+        ('subscriptions', '0011_testers'),
         ('templates_app', '0004_ban_witnesses_help'),
     ]
 

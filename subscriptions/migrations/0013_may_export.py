@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('subscriptions', '0011_log_indexes'),
+        ('subscriptions', '0012_log_indexes'),
     ]
 
     operations = [
