@@ -114,7 +114,8 @@ class History:
             },
             "subscriptions.Grant": {
                 "id": "n", "subscriber_id": person, "template_id": template, "answer_id": "n", "state": _GRANTS,
-                "granted_at": at, "expires_at": at, "revoked_by": "''",
+                "granted_at": at, "expires_at": at,
+                "revoked_by": "CASE WHEN n % 1000 = 1 THEN 'person' ELSE '' END",
                 "settled_at": f"CASE WHEN n % 10 < 8 OR n % 1000 = 1 THEN {at} END",
             },
             "delivery.Delivery": {
