@@ -7,9 +7,9 @@ compare-and-set on ``next_at``, and a constraint behind it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
@@ -74,7 +74,7 @@ def schedule(
         "is_active": True,
     }
     with transaction.atomic():
-        series, _made = Series.objects.update_or_create(pk=job.series_id or 0, create_defaults=values, defaults=values)
+        series = _written(job.series, values)
         first = _restart(series)
         if first is None:
             raise Refused(_("No such day lies ahead."), fields={"ends_on": _("too early")})
@@ -151,6 +151,14 @@ def _check(
         raise Refused(" ".join(wrong.values()), code="invalid", fields=wrong)
     if job.occurrence is not None:
         raise Refused(_("This job is one occurrence of a series: repeat its pattern."), code="wrong_state")
+
+
+def _written(known: Series | None, values: Mapping[str, Any]) -> Series:
+    if known is None:
+        return Series.objects.create(**values)
+    Series.objects.filter(pk=known.pk).update(**values)
+    known.refresh_from_db()
+    return known
 
 
 def _restart(series: Series) -> datetime | None:

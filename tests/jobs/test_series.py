@@ -113,6 +113,13 @@ def test_a_schedule_that_makes_no_sense_is_refused_and_changes_nothing(
     assert (list(refused.value.fields), Series.objects.count(), draft.series) == ([field], 0, None)
 
 
+def test_each_draft_gets_a_series_of_its_own(draft: SendJob, composer: User) -> None:
+    other = factories.a_job(draft.template, created_by=composer)
+    assert repeat(draft, by=composer, weekdays=[1]) != repeat(other, by=composer, weekdays=[2])
+    assert [row.weekdays for row in Series.objects.order_by("pk")] == [[1], [2]]
+    assert [job.series.weekdays for job in SendJob.objects.order_by("pk") if job.series] == [[1], [2]]
+
+
 def test_only_a_draft_gets_a_schedule(draft: SendJob, composer: User) -> None:
     row = repeat(draft, by=composer)
     agree(draft)

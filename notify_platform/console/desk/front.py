@@ -65,10 +65,16 @@ class Board:
     name: str
     tiles: Sequence[Tile]
     moving: Sequence[JobLine]
+    has_stock: bool
     steps: Sequence[Step]
     answers: Mapping[str, Any] | None
     cards: Mapping[str, Any] | None
     days: Sequence[tuple[Any, overview.Sums]]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is nothing to see yet but what is to be done."""
+        return bool(self.steps) and not self.answers and not self.cards and not self.moving and not self.has_stock
 
     @property
     def answers_name(self) -> str:
@@ -108,6 +114,7 @@ def boards(request: HttpRequest, programs: Mapping[int, str], seen: Mapping[int,
             name=name,
             tiles=_tiles(pk, seen[pk]),
             moving=lines[pk],
+            has_stock=bool(seen[pk].stock.available),
             steps=steps.get(pk, ()),
             answers=_answers_chart(seen[pk]),
             cards=_cards_chart(seen[pk]),
@@ -234,7 +241,7 @@ def _line(job: SendJob, *, left: int, now: Speed) -> JobLine:
         job=job,
         label=state_label(job),
         percent=done * 100 // job.audience_size if job.audience_size else 0,
-        done=f"{done:,} / {job.audience_size:,}",
+        done=f"{done:,} / {job.audience_size:,}" if job.fanned_out_at else _("the audience is being counted"),
         pace=_("%(number)s a second") % {"number": f"{now.per_second:,.0f}"} if runs and now.per_second >= 1 else "",
         rest=_("%(time)s left") % {"time": durations.words(seconds)} if runs and seconds is not None and left else "",
     )

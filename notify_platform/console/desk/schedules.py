@@ -58,8 +58,8 @@ class ScheduleForm(forms.Form):
         label=gettext_lazy("On"), choices=weekday_choices, coerce=int, widget=forms.CheckboxSelectMultiple
     )
     at_time = forms.TimeField(label=gettext_lazy("At"), widget=UnfoldAdminTimeWidget)
-    starts_on = forms.DateField(label=gettext_lazy("From"), widget=UnfoldAdminDateWidget)
-    ends_on = forms.DateField(label=gettext_lazy("Until"), required=False, widget=UnfoldAdminDateWidget)
+    starts_on = forms.DateField(label=gettext_lazy("First day"), widget=UnfoldAdminDateWidget)
+    ends_on = forms.DateField(label=gettext_lazy("Last day"), required=False, widget=UnfoldAdminDateWidget)
     within_hours = forms.IntegerField(
         label=gettext_lazy("Send within (hours)"),
         min_value=1,

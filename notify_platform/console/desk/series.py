@@ -190,7 +190,7 @@ class Repeating(_JobAdmin):
             raise PermissionDenied
         if request.method not in {"GET", "POST"}:
             return HttpResponseNotAllowed(["GET", "POST"])
-        form = ScheduleForm(request.POST or None, job=job)
+        form = ScheduleForm(request.POST if request.method == "POST" else None, job=job)
         if request.method == "POST" and self._repeat(request, job, form):
             return HttpResponseRedirect(reverse("admin:jobs_sendjob_change", args=[job.pk]))
         context = {
