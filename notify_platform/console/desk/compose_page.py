@@ -148,6 +148,7 @@ class ComposePage(DeskAdmin):
                 "findings": {name: [each.level, each.text] for name, each in found.items()},
                 "cards": render_to_string("console/compose_cards.html", {"sample": sample}),
                 "values": previews.person_values(sample.people[0]) if sample.people else {},
+                "whose": cards.whose(sample.people[0]) if sample.people else "",
                 "when": told,
             }
         )

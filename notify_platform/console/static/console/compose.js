@@ -33,7 +33,7 @@
       const answer = await here.ask("look", { reach });
       if (number !== looks) return;
       here.part("five").innerHTML = answer.cards;
-      here.useValues(answer.values);
+      here.useValues(answer.values, answer.whose);
       showFindings(answer.findings);
       const list = here.part("when");
       list.replaceChildren(...answer.when.map((sentence) => Object.assign(document.createElement("li"), { textContent: sentence })));
