@@ -194,6 +194,7 @@ class ComposePage(DeskAdmin):
                 "page": reverse("admin:jobs_sendjob_change", args=[job.pk]),
                 "submit": reverse("admin:jobs_sendjob_do", args=[job.pk, "submit"]),
                 "repeat": reverse("admin:jobs_sendjob_repeat", args=[job.pk]),
+                "test": reverse("admin:jobs_sendjob_test", args=[job.pk]),
             }
         )
 

@@ -121,7 +121,7 @@
   // A page of its own that speaks of the saved draft.
   async function goOn(button) {
     const answer = await here.save("draft");
-    if (answer) window.location.assign(answer[button.dataset.then] || button.href);
+    if (answer) window.location.assign(answer[button.dataset.then]);
   }
 
   // --- another template ---------------------------------------------------------------------------------------------
