@@ -33,11 +33,14 @@ def of_job(job: SendJob) -> Sequence[Conflict]:
     first, last = days_of(job)
     shared = Q(audience=job.audience_id) | Q(template=job.template_id)
     waits = Q(state__in=[State.SUBMITTED, State.SCHEDULED])
-    due = Q(starts_at__isnull=True) | Q(starts_at__range=(first, last))
+    # The pattern of a series is never sent itself; its next day says when it comes.
+    pattern = Q(series__isnull=False, occurrence__isnull=True)
+    once = ~pattern & (Q(starts_at__isnull=True) | Q(starts_at__range=(first, last)))
+    due = once | (pattern & Q(series__is_active=True, series__next_at__range=(first, last)))
     went = Q(state=State.FINISHED, started_at__range=(first, last))
     now = Q(state__in=[State.RUNNING, State.PAUSED]) if first <= timezone.now() <= last else Q(pk__in=[])
-    others = SendJob.objects.filter(shared, (waits & due) | went | now, mini_program=job.mini_program_id)
-    rows = others.exclude(pk=job.pk).select_related("template", "audience").order_by("starts_at", "-pk")
+    others = SendJob.objects.filter(shared, (waits & due) | went | now, mini_program=job.mini_program_id, test_of=None)
+    rows = others.exclude(pk=job.pk).select_related("template", "audience", "series").order_by("starts_at", "-pk")
     return [
         Conflict(
             job=row,
@@ -51,7 +54,8 @@ def of_job(job: SendJob) -> Sequence[Conflict]:
 def days_of(job: SendJob) -> tuple[datetime, datetime]:
     """Return the first and the last moment of the days on which a job would be sent."""
     zone = ZoneInfo(job.mini_program.time_zone)
-    begins = max(job.starts_at or timezone.now(), timezone.now()).astimezone(zone)
+    comes = job.series.next_at if job.series and job.occurrence is None else job.starts_at
+    begins = max(comes or timezone.now(), timezone.now()).astimezone(zone)
     ends = job.not_after.astimezone(zone) if job.not_after and job.not_after > begins else begins
     midnight = datetime.combine(ends.date() + timedelta(days=1), time(), tzinfo=zone)
     return datetime.combine(begins.date(), time(), tzinfo=zone), midnight

@@ -38,6 +38,8 @@ class Subscriber(models.Model):
     paused_until = models.DateTimeField(_("wants no card until"), null=True, blank=True)
     quiet_from = models.TimeField(_("own quiet hours from"), null=True, blank=True)
     quiet_until = models.TimeField(_("own quiet hours until"), null=True, blank=True)
+    # Colleagues who try cards out on their own phones.
+    tester_since = models.DateTimeField(_("tester since"), null=True, blank=True, editable=False)
     # Every session of the mini-program names the version it was made for; raising it ends them all.
     session_version = models.PositiveIntegerField(_("session version"), default=1)
     # The row of a forgotten person is an empty shell that keeps the sums right.
@@ -60,6 +62,10 @@ class Subscriber(models.Model):
             models.Index(fields=["mini_program", "id"], name="subscriber_walk"),
             # "Active within N days" and "dormant for N days".
             models.Index(fields=["mini_program", "last_visit_at"], name="subscriber_activity"),
+            # The testers of a mini-program: a few of all.
+            models.Index(
+                fields=["mini_program", "id"], name="subscriber_testers", condition=Q(tester_since__isnull=False)
+            ),
             # The desk finds people by how their nickname begins.
             models.Index(fields=["nickname"], name="subscriber_nickname", opclasses=["varchar_pattern_ops"]),
             # The forecast: whom no card reaches.

@@ -333,6 +333,21 @@ def test_the_way_to_a_new_audience_and_back_keeps_everything(page: Page, templat
     expect(page.locator("#id_text_thing1")).to_have_value("{{ nickname | 朋友 }}的水果节")
 
 
+def test_a_new_job_is_saved_on_the_way_to_its_weekly_schedule(page: Page, template: MessageTemplate) -> None:
+    page.goto(add_url(template))
+    write(page)
+    page.select_option("#id_audience", label="Everybody")
+    page.get_by_role("button", name="Repeat every week …").click()
+    page.wait_for_url("**/repeat/")
+    job = SendJob.objects.get()
+    page.get_by_label("Monday").check()
+    page.get_by_role("button", name="Save the schedule").click()
+    expect(page.locator("#when")).to_contain_text("repeated")
+    expect(page.locator("#when").get_by_role("link", name="Change the schedule")).to_be_visible()
+    job.refresh_from_db()
+    assert job.series is not None
+
+
 def test_a_copy_is_one_press_away(page: Page, template: MessageTemplate) -> None:
     job = factories.a_running_job(template, texts={"thing1": "x", "phrase2": "好", "amount3": "1"})
     page.goto(reverse("admin:jobs_sendjob_change", args=[job.pk]))

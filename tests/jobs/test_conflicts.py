@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from notify_platform.jobs import conflicts
-from notify_platform.jobs.models import SendJob
+from notify_platform.jobs.models import SendJob, Series
 from subscriptions.models import Audience
 from templates_app.models import MessageTemplate
 from tests import factories
@@ -83,6 +83,23 @@ def test_what_runs_or_went_out_today_meets_a_job_of_today_only(template: Message
     assert (others(today), others(later)) == ([(running, True, True)], [])
     SendJob.objects.filter(pk=running.pk).update(state=State.FINISHED)
     assert (len(others(today)), others(later)) == (1, [])
+
+
+@pytest.mark.parametrize(("days", "meets"), [(0, True), (7, False)])
+def test_the_pattern_of_a_series_meets_a_job_on_its_next_day(template: MessageTemplate, days: int, meets: bool) -> None:
+    weekly = Series.objects.create(
+        mini_program=template.mini_program,
+        name="Weekly",
+        weekdays=[1],
+        at_time="09:00",
+        starts_on="2026-11-23",
+        next_at=in_three_days(9) + timedelta(days=days),
+    )
+    pattern = factories.a_job(template, state=State.SCHEDULED, series=weekly)
+    job = factories.a_job(template, starts_at=in_three_days(12))
+    assert (len(others(job)), len(others(pattern))) == (int(meets), 0)
+    SendJob.objects.filter(pk=job.pk).update(state=State.SCHEDULED)
+    assert len(others(pattern)) == int(meets)
 
 
 def test_a_job_does_not_meet_itself_nor_another_mini_programs(template: MessageTemplate) -> None:

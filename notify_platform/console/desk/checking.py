@@ -10,7 +10,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from notify_platform.console.desk import funnel, timing
+from notify_platform.console.desk import funnel, schedules, timing
 from notify_platform.console.desk.composing import JobForm
 from notify_platform.console.desk.consent import in_stock, words_of
 from notify_platform.console.desk.funnel import Funnel
@@ -149,11 +149,17 @@ def in_the_way(job: SendJob) -> list[InTheWay]:
             name=found.job.name,
             url=reverse("admin:jobs_sendjob_change", args=[found.job.pk]),
             state=found.job.get_state_display(),
-            at=timing.moment(found.job.starts_at) if found.job.starts_at else _("when somebody presses start"),
+            at=_comes(found.job),
             shares=shared_words(found),
         )
         for found in conflicts.of_job(job)
     ]
+
+
+def _comes(job: SendJob) -> str:
+    if job.series and job.occurrence is None:
+        return schedules.words(job.series)
+    return timing.moment(job.starts_at) if job.starts_at else _("when somebody presses start")
 
 
 def shared_words(conflict: Conflict) -> str:

@@ -192,6 +192,7 @@ class ComposePage(DeskAdmin):
                 "at": timezone.localtime().strftime("%H:%M"),
                 "page": reverse("admin:jobs_sendjob_change", args=[job.pk]),
                 "submit": reverse("admin:jobs_sendjob_do", args=[job.pk, "submit"]),
+                "repeat": reverse("admin:jobs_sendjob_repeat", args=[job.pk]),
             }
         )
 

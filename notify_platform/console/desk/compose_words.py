@@ -30,6 +30,8 @@ def page_words() -> Mapping[str, str]:
         "cut": _("{count}/{limit}, is cut"),
         "looking": _("Looking …"),
         "checking": _("Sending it through all gates, without sending it …"),
+        "clean": _("Checked: nothing is missing."),
+        "unclean": _("Checked: {count} to be mended."),
         "changed": _("Something was changed since this check."),
         "broken": _("That did not work. Try once more."),
         "next": _("Next: {step}"),

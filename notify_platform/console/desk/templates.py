@@ -190,6 +190,13 @@ class FieldInline(DeskInline):
     fields = ("label", "key", "kind", "limit", "example", "allowed", "strict")
     readonly_fields = ("label", "key", "kind", "limit", "example", "allowed")
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Name the inputs: in a table the theme gives them no label."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field:
+            field.widget.attrs["aria-label"] = db_field.verbose_name
+        return field
+
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Fields come from WeChat."""
         return False

@@ -9,6 +9,7 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from notify_platform.console.desk import schedules
 from notify_platform.console.desk.composing import Start
 from notify_platform.jobs.models import SendJob
 
@@ -55,6 +56,8 @@ def moment(at: datetime) -> str:
 
 
 def _begins(job: SendJob, *, start: str) -> str:
+    if job.series and job.occurrence is None:
+        return schedules.words(job.series)
     if start == Start.APPROVED:
         return _("It begins by itself as soon as it is approved.")
     if job.starts_at is None:

@@ -93,7 +93,7 @@
       here.part("checked").innerHTML = answer.html;
       checked = asked;
       isClean = answer.mends === 0;
-      word.textContent = "";
+      word.textContent = here.say(isClean ? "clean" : "unclean", { count: answer.mends });
     } catch (error) {
       word.textContent = here.say("broken");
       here.excuse(error);
@@ -117,6 +117,12 @@
     document.body.append(form);
     form.submit();
   };
+
+  // A page of its own that speaks of the saved draft.
+  async function goOn(button) {
+    const answer = await here.save("draft");
+    if (answer) window.location.assign(answer[button.dataset.then] || button.href);
+  }
 
   // --- another template ---------------------------------------------------------------------------------------------
 
@@ -189,7 +195,7 @@
   }
 
   function pressed(event) {
-    const target = event.target.closest("[data-insert], [data-choose], [data-step-link], [data-goto], [data-check-now], [data-next], [data-new-audience]");
+    const target = event.target.closest("[data-insert], [data-choose], [data-step-link], [data-goto], [data-check-now], [data-next], [data-then], [data-new-audience]");
     if (!target || event.ctrlKey || event.metaKey || event.shiftKey) return;
     const { insert, choose: template, stepLink, goto } = target.dataset;
     if (template && !here.root().dataset.template) return;
@@ -202,6 +208,7 @@
     else if (template) choose(target);
     else if (stepLink) here.goTo(stepLink);
     else if (goto) document.getElementById(goto)?.focus();
+    else if (target.matches("[data-then]")) goOn(target);
     else if (target.matches("[data-check-now]")) {
       checked = "";
       here.check();
