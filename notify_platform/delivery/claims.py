@@ -167,7 +167,7 @@ def _body(job: SendJob, candidate: gates.Candidate, *, wordings: Wordings) -> by
         template=job.template.wechat_id,
         page=keys.add_to(variant.page, delivery_id=candidate.delivery_id),
         data=rendered.data,
-        miniprogram_state=job.mini_program.miniprogram_state,
+        miniprogram_state=job.card_state or job.mini_program.miniprogram_state,
         lang=job.mini_program.lang,
     )
 

@@ -163,7 +163,7 @@ class Engine:
 
     def _running_jobs(self) -> list[SendJob]:
         running = SendJob.objects.filter(mini_program=self.mini_program, state=SendJob.State.RUNNING)
-        return list(running.select_related("template", "mini_program").order_by("started_at", "pk"))
+        return list(running.select_related("template", "mini_program").defer("versions").order_by("started_at", "pk"))
 
     def _claim_for(self, job: SendJob) -> None:
         app_rate = job.mini_program.pace_per_second

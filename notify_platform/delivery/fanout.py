@@ -45,6 +45,12 @@ def step(job: SendJob) -> bool:
     return reached is not None
 
 
+def to_testers(test: SendJob, *, people: QuerySet[Subscriber]) -> None:
+    """Give a test its few people, inside the caller's transaction; who has no consent is skipped as in every job."""
+    _insert_deliveries(test, people)
+    _insert_skips(test, people)
+
+
 def _insert_deliveries(job: SendJob, chunk: QuerySet[Subscriber]) -> int:
     variant = job.variants.get()
     counted = Value(job.template.is_counted, output_field=BooleanField())

@@ -100,7 +100,7 @@ def wanted(mini_program: MiniProgram, *, day: date) -> Counter[int]:
 
 def _of_jobs(mini_program: MiniProgram, *, begin: datetime, end: datetime) -> Counter[int]:
     """Count jobs by the day they started: everybody of the audience but those left out for a reason of their own."""
-    started = SendJob.objects.filter(mini_program=mini_program, started_at__gte=begin, started_at__lt=end)
+    started = SendJob.objects.filter(mini_program=mini_program, started_at__gte=begin, started_at__lt=end, test_of=None)
     jobs = {pk: (template_id, size) for pk, template_id, size in started.values_list("pk", "template", "audience_size")}
     left_out: Counter[int] = Counter()
     skips = Skip.objects.filter(job__in=jobs).exclude(reason=Reason.NO_CONSENT)

@@ -39,7 +39,7 @@ def of_job(job: SendJob) -> Sequence[Conflict]:
     due = once | (pattern & Q(series__is_active=True, series__next_at__range=(first, last)))
     went = Q(state=State.FINISHED, started_at__range=(first, last))
     now = Q(state__in=[State.RUNNING, State.PAUSED]) if first <= timezone.now() <= last else Q(pk__in=[])
-    others = SendJob.objects.filter(shared, (waits & due) | went | now, mini_program=job.mini_program_id)
+    others = SendJob.objects.filter(shared, (waits & due) | went | now, mini_program=job.mini_program_id, test_of=None)
     rows = others.exclude(pk=job.pk).select_related("template", "audience", "series").order_by("starts_at", "-pk")
     return [
         Conflict(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -16,9 +16,10 @@ from django.db.models import Max, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
+from notify_platform.core.clock import database_now
 from notify_platform.core.errors import Refused
 from notify_platform.core.models import audit
-from notify_platform.jobs import previews
+from notify_platform.jobs import previews, versions
 from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.models import Subscriber
 from templates_app.models import MessageTemplate, MiniProgram
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 State = SendJob.State
+TEST_LASTS = timedelta(hours=1)
 # Scheduled, its time has come, and no pattern of a series.
 DUE = Q(state=State.SCHEDULED, starts_at__lte=Now()) & (Q(series__isnull=True) | Q(occurrence__isnull=False))
 
 
-def submit(job: SendJob, *, by: AbstractBaseUser | None) -> None:
-    """Hand a finished draft over. Raises ``Refused`` with the fields that are wrong.
+def submit(job: SendJob, *, by: AbstractBaseUser | None, rehearsal: Mapping[str, Any] | None = None) -> None:
+    """Hand a finished draft over, with its dry run. Raises ``Refused`` with the fields that are wrong.
 
     A job that can reach no more people than the mini-program's threshold needs no second person and is scheduled.
     """
@@ -46,6 +48,8 @@ def submit(job: SendJob, *, by: AbstractBaseUser | None) -> None:
             to=State.SCHEDULED if small else State.SUBMITTED,
             submitted_at=Now(),
             submitted_by=by,
+            rehearsal=rehearsal or {},
+            versions=[*job.versions, _version(job, by=by, is_approved=small)][-versions.KEPT :],
             refusal="",
             approved_by=None,
             approved_at=None,
@@ -61,12 +65,30 @@ def submit(job: SendJob, *, by: AbstractBaseUser | None) -> None:
         )
 
 
-def approve(job: SendJob, *, by: AbstractBaseUser) -> None:
-    """Agree to a submitted job. Raises ``Refused`` for a job one composed or submitted: it takes a second person."""
+def approve(job: SendJob, *, by: AbstractBaseUser, seen: str = "", rehearsal: Mapping[str, Any] | None = None) -> None:
+    """Agree to a submitted job. Raises ``Refused`` for a job one composed or submitted: it takes a second person.
+
+    ``seen`` is the digest of what the approver had before them; without one it is what was handed over. When the
+    audience or the template is not that any more, they have to look again. ``rehearsal`` is the dry run they saw then.
+    """
     _require_second_person(job, by)
     previews.check(job)
+    now = _version(job, by=by, is_approved=True)
+    if (seen or _handed_over(job)) not in {"", versions.digest(now["content"])}:
+        raise Refused(
+            _("The audience or the template has changed meanwhile, so nothing was approved. Look at the job again."),
+            code="changed",
+        )
     with transaction.atomic():
-        moved = _move(job, frm={State.SUBMITTED}, to=State.SCHEDULED, approved_by=by, approved_at=Now())
+        moved = _move(
+            job,
+            frm={State.SUBMITTED},
+            to=State.SCHEDULED,
+            approved_by=by,
+            approved_at=Now(),
+            versions=[*job.versions[:-1], now],
+            rehearsal=rehearsal or job.rehearsal,
+        )
         _require(moved, job, _("Only a job that waits for approval can be approved."))
         audit(by, action="approve", subject=_subject(job), mini_program=job.mini_program_id)
 
@@ -102,6 +124,35 @@ def start(job: SendJob, *, by: AbstractBaseUser | None = None) -> None:
         moved = _move(job, frm={State.SCHEDULED}, to=State.RUNNING, started_at=Now(), fanout_upto=newest or 0)
         _require(moved, job, _("Only an approved job can be started."))
         audit(by, action="start", subject=_subject(job), mini_program=job.mini_program_id)
+
+
+def start_test(job: SendJob, *, by: AbstractBaseUser, card_state: str, people: int) -> SendJob:
+    """Make and start a small job with the words of a draft; its few people are named by the caller, in its transaction.
+
+    It needs no approval: it goes to testers only. It has an hour, and knows no start, hours or pace of the campaign.
+    """
+    test = SendJob.objects.create(
+        mini_program_id=job.mini_program_id,
+        name=_("Test: %(name)s") % {"name": job.name[:60]},
+        purpose=job.purpose or _("A test"),
+        template_id=job.template_id,
+        audience_id=job.audience_id,
+        test_of=job,
+        card_state=card_state,
+        state=State.RUNNING,
+        created_by_id=by.pk,
+        not_after=database_now() + TEST_LASTS,
+        started_at=database_now(),
+        fanned_out_at=database_now(),
+        fanout_upto=0,
+        audience_size=people,
+    )
+    Variant.objects.bulk_create(
+        Variant(job=test, name=each.name, page=each.page, texts=each.texts, fit_keys=each.fit_keys)
+        for each in job.variants.order_by("pk")
+    )
+    audit(by, action="test", subject=_subject(job), mini_program=job.mini_program_id, test=test.pk, people=people)
+    return test
 
 
 def start_due() -> int:
@@ -235,6 +286,20 @@ def _move(job: SendJob, *, frm: Collection[str], to: SendJob.State, **changes: A
     if to != State.PAUSED:
         changes = {"pause_reason": "", "pause_detail": "", **changes}
     return SendJob.objects.filter(pk=job.pk, state__in=frm).update(state=to, **changes) == 1
+
+
+def _version(job: SendJob, *, by: AbstractBaseUser | None, is_approved: bool) -> dict[str, Any]:
+    return {
+        "at": database_now().isoformat(timespec="seconds"),
+        "by": by.pk if by else None,
+        "is_approved": is_approved,
+        "content": versions.content_of(job),
+    }
+
+
+def _handed_over(job: SendJob) -> str:
+    content = versions.submitted(job)
+    return versions.digest(content) if content else ""
 
 
 def _require_second_person(job: SendJob, by: AbstractBaseUser) -> None:

@@ -106,6 +106,17 @@ class SendJob(models.Model):
         validators=[MinValueValidator(1)],
         help_text=_("Empty: the mini-program's. A job can only be slower."),
     )
+    # A test of another job's words is a small job of its own (docs/adr/0014); its cards open the version named here.
+    test_of = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="tests",
+        editable=False,
+        verbose_name=_("test of"),
+    )
+    card_state = models.CharField(_("cards open"), max_length=12, choices=MiniProgram.State, blank=True, editable=False)
     pause_reason = models.CharField(_("why paused"), max_length=20, choices=PauseReason, blank=True, editable=False)
     pause_detail = models.CharField(_("what to do"), max_length=400, blank=True, editable=False)
     refusal = models.CharField(_("why refused"), max_length=400, blank=True, editable=False)
@@ -143,6 +154,10 @@ class SendJob(models.Model):
     fanout_upto = models.BigIntegerField(null=True, editable=False)
     fanned_out_at = models.DateTimeField(_("audience frozen"), null=True, editable=False)
     audience_size = models.PositiveBigIntegerField(_("people"), default=0, editable=False)
+    # The dry run of when it was handed over (``delivery.rehearsal``), and what was handed over each time, oldest first:
+    # {"at", "by", "is_approved", "content"} (``jobs.versions``).
+    rehearsal = models.JSONField(default=dict, editable=False)
+    versions = models.JSONField(default=list, editable=False)
     # Reason → how many skips have been pruned: everybody of the audience stays accounted for.
     pruned_skips = models.JSONField(default=dict, editable=False)
 

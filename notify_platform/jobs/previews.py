@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -30,6 +32,27 @@ def wording_of(variant: Variant, *, template: MessageTemplate) -> Wording:
 
 def check(job: SendJob) -> None:
     """Raise ``Refused`` with every field that keeps the job from being sent."""
+    wrong = _wrong_in_the_card(job)
+    if job.audience.mini_program_id != job.mini_program_id:
+        wrong["audience"] = _("This audience belongs to another mini-program.")
+    if not job.purpose.strip():
+        wrong["purpose"] = _("Say why these people should get this card.")
+    if job.not_after and job.not_after <= max(timezone.now(), job.starts_at or timezone.now()):
+        wrong["not_after"] = _("The deadline lies before the start.")
+    _refuse(wrong)
+
+
+def check_card(job: SendJob) -> None:
+    """Raise ``Refused`` with what keeps the card itself from being sent, to anybody."""
+    _refuse(_wrong_in_the_card(job))
+
+
+def _refuse(wrong: Mapping[str, str]) -> None:
+    if wrong:
+        raise Refused(" ".join(wrong.values()), code="invalid", fields=wrong)
+
+
+def _wrong_in_the_card(job: SendJob) -> dict[str, str]:
     wrong: dict[str, str] = {}
     template = job.template
     if template.mini_program_id != job.mini_program_id:
@@ -38,15 +61,7 @@ def check(job: SendJob) -> None:
         wrong["template"] = _("WeChat does not take messages with this template any more.")
     elif template.kind not in MessageTemplate.SENDABLE_KINDS:
         wrong["template"] = _("A service card cannot be sent as a subscription message.")
-    if job.audience.mini_program_id != job.mini_program_id:
-        wrong["audience"] = _("This audience belongs to another mini-program.")
-    if not job.purpose.strip():
-        wrong["purpose"] = _("Say why these people should get this card.")
-    if job.not_after and job.not_after <= max(timezone.now(), job.starts_at or timezone.now()):
-        wrong["not_after"] = _("The deadline lies before the start.")
-    wrong.update(_wrong_in_the_words(job))
-    if wrong:
-        raise Refused(" ".join(wrong.values()), code="invalid", fields=wrong)
+    return wrong | _wrong_in_the_words(job)
 
 
 def _wrong_in_the_words(job: SendJob) -> dict[str, str]:

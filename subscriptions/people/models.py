@@ -12,8 +12,13 @@ from templates_app.models import MiniProgram, validate_time_zone
 class Subscriber(models.Model):
     """One openid of one mini-program."""
 
+    # The unique constraint finds the people of a mini-program.
     mini_program = models.ForeignKey(
-        MiniProgram, on_delete=models.PROTECT, related_name="subscribers", verbose_name=_("mini-program")
+        MiniProgram,
+        on_delete=models.PROTECT,
+        db_index=False,
+        related_name="subscribers",
+        verbose_name=_("mini-program"),
     )
     openid = models.CharField(_("openid"), max_length=64)
     nickname = models.CharField(_("nickname"), max_length=64, blank=True)
@@ -38,6 +43,8 @@ class Subscriber(models.Model):
     paused_until = models.DateTimeField(_("wants no card until"), null=True, blank=True)
     quiet_from = models.TimeField(_("own quiet hours from"), null=True, blank=True)
     quiet_until = models.TimeField(_("own quiet hours until"), null=True, blank=True)
+    # Colleagues who try cards out on their own phones.
+    tester_since = models.DateTimeField(_("tester since"), null=True, blank=True, editable=False)
     # Every session of the mini-program names the version it was made for; raising it ends them all.
     session_version = models.PositiveIntegerField(_("session version"), default=1)
     # The row of a forgotten person is an empty shell that keeps the sums right.
@@ -60,6 +67,10 @@ class Subscriber(models.Model):
             models.Index(fields=["mini_program", "id"], name="subscriber_walk"),
             # "Active within N days" and "dormant for N days".
             models.Index(fields=["mini_program", "last_visit_at"], name="subscriber_activity"),
+            # The testers of a mini-program: a few of all.
+            models.Index(
+                fields=["mini_program", "id"], name="subscriber_testers", condition=Q(tester_since__isnull=False)
+            ),
             # The desk finds people by how their nickname begins.
             models.Index(fields=["nickname"], name="subscriber_nickname", opclasses=["varchar_pattern_ops"]),
             # The forecast: whom no card reaches.
@@ -87,8 +98,9 @@ def mask(openid: str) -> str:
 class Visit(models.Model):
     """A person opened the mini-program."""
 
+    # ``visit_by_person`` finds the visits of a person.
     subscriber = models.ForeignKey(
-        Subscriber, on_delete=models.CASCADE, related_name="visits", verbose_name=_("subscriber")
+        Subscriber, on_delete=models.CASCADE, db_index=False, related_name="visits", verbose_name=_("subscriber")
     )
     page = models.CharField(_("page"), max_length=300, blank=True)
     at = models.DateTimeField(_("at"))

@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from typing import Any, Final, NamedTuple, Required, TypedDict
 
 from django.db import transaction
-from django.db.models import F, Q, Value
+from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -122,7 +122,15 @@ def forget(subscriber_ids: Collection[int]) -> int:
     """
     placeholders = [(pk, f"{FORGOTTEN}{secrets.token_urlsafe(PLACEHOLDER_BYTES)}") for pk in subscriber_ids]
     emptied = update_from_values(Subscriber, columns=["openid"], rows=placeholders, only_if="t.forgotten_at IS NULL")
-    never = ("last_visit_at", "main_switch_off_at", "main_switch_seen_at", "paused_until", "quiet_from", "quiet_until")
+    never = (
+        "tester_since",
+        "last_visit_at",
+        "main_switch_off_at",
+        "main_switch_seen_at",
+        "paused_until",
+        "quiet_from",
+        "quiet_until",
+    )
     Subscriber.objects.filter(pk__in=emptied).update(
         **dict.fromkeys(("nickname", "region", "city", "time_zone"), ""),
         **dict.fromkeys(never, None),
@@ -133,6 +141,17 @@ def forget(subscriber_ids: Collection[int]) -> int:
     )
     Visit.objects.filter(subscriber__in=subscriber_ids).exclude(page="").update(page="")
     return len(emptied)
+
+
+def set_tester(subscriber: Subscriber, *, is_tester: bool) -> bool:
+    """Put somebody on, or take them off, the list of those whom tests may be sent to; False when nothing changed."""
+    rows = Subscriber.objects.filter(pk=subscriber.pk, forgotten_at__isnull=True, tester_since__isnull=is_tester)
+    return rows.update(tester_since=Now() if is_tester else None) == 1
+
+
+def testers(mini_program_id: int) -> QuerySet[Subscriber]:
+    """Return the people whom tests of a mini-program may be sent to."""
+    return Subscriber.objects.filter(mini_program=mini_program_id, tester_since__isnull=False)
 
 
 def take_turns(subscriber_ids: Collection[int]) -> None:

@@ -81,6 +81,7 @@ SETTING = {"notify_platform/simulator/steering.py"}
 SPEAKING_SQL = {
     "notify_platform/core/bulk.py",
     "notify_platform/core/clock.py",
+    "notify_platform/core/history.py",
     "notify_platform/core/prepared.py",
     "notify_platform/delivery/pacing.py",
 }

@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from notify_platform.core.models import AuditEvent
+from notify_platform.jobs import jobs
 from notify_platform.simulator.control import SimulatorControl
 from templates_app import catalog
 from templates_app.models import MessageTemplate, MiniProgram
@@ -36,6 +37,20 @@ def test_an_operator_fetches_and_is_told_what_is_new(program: MiniProgram, colle
     assert "Shop: New: Pickup." in page.content.decode()
     again = client.post(reverse(FETCH), {"mini_program": program.pk}, follow=True)
     assert "Shop: Nothing has changed." in again.content.decode()
+
+
+def test_tabs_lead_to_the_templates_of_a_state(admin: Client) -> None:
+    program = factories.a_mini_program()
+    factories.a_template(program, title="Live")
+    factories.a_template(program, title="Gone", state=MessageTemplate.State.MISSING)
+    page = admin.get(reverse(LIST))
+    assert [(name, number, chosen) for _url, name, number, chosen in page.context["state_tabs"]] == [
+        ("All", 2, True),
+        ("in use", 1, False),
+        ("gone at WeChat", 1, False),
+    ]
+    page = admin.get(reverse(LIST) + page.context["state_tabs"][2][0])
+    assert [row.title for row in page.context["cl"].result_list] == ["Gone"]
 
 
 def test_a_viewer_is_offered_nothing_and_may_nothing(program: MiniProgram, colleague: Colleague, at_desk: At) -> None:
@@ -83,8 +98,6 @@ def test_deleting_asks_first_and_names_what_needs_the_template(admin: Client, pr
     assert "Autumn fruit is still" not in admin.post(url, follow=True).content.decode()
     template.refresh_from_db()
     assert template.state == MessageTemplate.State.LIVE
-    from notify_platform.jobs import jobs
-
     jobs.cancel(job, by=factories.a_user())
     page = admin.get(url).content.decode()
     assert "1 consents in stock become worthless." in page

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
 
+from notify_platform.console.desk import deciding
 from notify_platform.delivery import settlement
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
@@ -37,6 +38,10 @@ class Deed:
     asks_reason: bool = False
     second_person: bool = False
     shows_reach: bool = False
+    # Typed when it concerns many people.
+    asks_name: bool = False
+    # All that is decided about stands on the page of the question.
+    shows_all: bool = False
     # One that stands beside what it is about, not among the buttons at the head of the page.
     is_aside: bool = False
 
@@ -47,9 +52,13 @@ class Deed:
             return False
         return job.state in self.states and to.has_perm(self.permission) and not is_own
 
-    def do(self, job: SendJob, *, by: User, reason: str) -> None:
-        """Call the verb. Raises ``Refused``."""
-        more: dict[str, Any] = {"reason": reason} if self.asks_reason else {}
+    def do(self, job: SendJob, *, by: User, given: Mapping[str, str]) -> None:
+        """Call the verb with what was typed. Raises ``Refused``."""
+        more: dict[str, Any] = {"reason": given.get("reason", "")} if self.asks_reason else {}
+        if self.asks_name:
+            deciding.check_name(job, given.get("name", ""))
+        if self.shows_all:
+            more["seen"] = given.get("seen", "")
         self.verb(job, by=by, **more)
 
 
@@ -61,7 +70,7 @@ _DEEDS = (
         _("The job was submitted."),
         CHANGE,
         frozenset({State.DRAFT}),
-        jobs.submit,
+        deciding.submit,
         tone="main",
         shows_reach=True,
     ),
@@ -72,10 +81,12 @@ _DEEDS = (
         _("The job was approved."),
         APPROVE,
         frozenset({State.SUBMITTED}),
-        jobs.approve,
+        deciding.approve,
         tone="main",
         second_person=True,
         shows_reach=True,
+        asks_name=True,
+        shows_all=True,
     ),
     Deed(
         "refuse",
@@ -108,6 +119,7 @@ _DEEDS = (
         jobs.start,
         tone="main",
         shows_reach=True,
+        asks_name=True,
     ),
     Deed(
         "pause",

@@ -221,7 +221,7 @@ def _chart(
 
 
 def _job_lines(programs: Mapping[int, str]) -> Mapping[int, list[JobLine]]:
-    moving = SendJob.objects.filter(state__in=MOVING, mini_program__in=programs)
+    moving = SendJob.objects.filter(state__in=MOVING, mini_program__in=programs, test_of=None)
     jobs = list(moving.select_related("template").order_by("-pk"))
     ids = [job.pk for job in jobs]
     open_rows = Delivery.objects.filter(job__in=ids, state__in=Delivery.OPEN).values_list("job").order_by()

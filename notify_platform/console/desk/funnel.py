@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
+from notify_platform.console.desk import timing
 from notify_platform.console.desk.base import called
 from notify_platform.delivery.rehearsal import Loss, Rehearsal, Wait
 from subscriptions.models import Subscriber
@@ -80,7 +79,7 @@ def drawn(rehearsal: Rehearsal, *, is_counted: bool) -> Funnel:
         units=f"{rehearsal.units:,}",
         stock=f"{rehearsal.stock:,}",
         lapsing=f"{rehearsal.lapsing:,}",
-        duration=lasting(rehearsal.seconds),
+        duration=timing.duration(rehearsal.seconds),
     )
 
 
@@ -91,13 +90,3 @@ def _people(keys: Collection[int]) -> Mapping[int, Subscriber]:
 
 def _somebody(person: Subscriber) -> Somebody:
     return Somebody(called(person), reverse("admin:subscriptions_subscriber_change", args=[person.pk]))
-
-
-def lasting(seconds: int) -> str:
-    """Return a length of time as one says it."""
-    if seconds < 60:
-        return _("less than a minute")
-    minutes = round(timedelta(seconds=seconds) / timedelta(minutes=1))
-    if minutes < 60:
-        return ngettext("%(count)d minute", "%(count)d minutes", minutes) % {"count": minutes}
-    return _("%(hours)d h %(minutes)02d min") % {"hours": minutes // 60, "minutes": minutes % 60}

@@ -16,17 +16,17 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from notify_platform.console.desk import cards, deeds, following, progress, schedules, trail
+from notify_platform.console.desk import cards, deciding, deeds, following, progress, schedules, trail
 from notify_platform.console.desk.base import (
     SECRETS_OF_MINI_PROGRAM,
     OfMiniProgram,
     label,
     name_of,
 )
-from notify_platform.console.desk.compose_page import ComposePage
 from notify_platform.console.desk.deeds import DEEDS, Deed
 from notify_platform.console.desk.following import Following
 from notify_platform.console.desk.series import Repeating
+from notify_platform.console.desk.testing import TestPages, Tests
 from notify_platform.core.errors import Refused
 from notify_platform.jobs import copies, previews
 from notify_platform.jobs.models import SendJob
@@ -54,11 +54,11 @@ def state_label(job: SendJob) -> SafeString:
 
 
 @admin.register(SendJob)
-class SendJobAdmin(Following, Repeating, ComposePage):
+class SendJobAdmin(Following, Repeating, TestPages):
     """One broadcast from the first word to the last message."""
 
     list_display = ("name", "state_word", "template", "audience", "size", "starts_at", "composer", "created_at")
-    list_filter = (OfMiniProgram, "state")
+    list_filter = (OfMiniProgram, "state", Tests)
     search_fields = ("name",)
     search_help_text = _("Words of the name.")
     joined = ("mini_program", "template", "audience", "series", "created_by", "approved_by")
@@ -164,9 +164,9 @@ class SendJobAdmin(Following, Repeating, ComposePage):
 
     def _do(self, request: HttpRequest, job: SendJob, deed: Deed) -> HttpResponse:
         try:
-            deed.do(job, by=_user(request), reason=request.POST.get("reason", ""))
+            deed.do(job, by=_user(request), given=request.POST)
         except Refused as refusal:
-            if "reason" in refusal.fields:
+            if {"reason", "name"} & refusal.fields.keys():
                 return self._ask(request, job, deed, error=refusal.message)
             messages.error(request, refusal.message)
         else:
@@ -179,8 +179,11 @@ class SendJobAdmin(Following, Repeating, ComposePage):
             "deed": deed,
             "error": error,
             "reach": _reach(job) if deed.shows_reach else None,
+            "needs_name": deed.asks_name and deciding.needs_name(job),
         }
-        return TemplateResponse(request, "console/job_confirm.html", context)
+        if deed.shows_all:
+            context |= {**_facts(job), "decision": deciding.of_job(job), "card": cards.of_job(job)}
+        return TemplateResponse(request, f"console/job_{'decide' if deed.shows_all else 'confirm'}.html", context)
 
     def _watch(self, request: HttpRequest, job: SendJob) -> HttpResponse:
         if not self.has_view_permission(request, job):
@@ -190,9 +193,8 @@ class SendJobAdmin(Following, Repeating, ComposePage):
             **self._deciding_context(request, job),
             **(_progress_context(request, job) if job.started_at else {}),
             "may_follow_up": following.is_offered(job, to=request.user),
-            "composer": name_of(job.created_by),
-            "approver": name_of(job.approved_by),
-            "words": _words(job),
+            **_facts(job),
+            **_decision(job),
             "trail": trail.of_job(job),
         }
         return TemplateResponse(request, "console/job_page.html", context)
@@ -228,6 +230,19 @@ class SendJobAdmin(Following, Repeating, ComposePage):
             raise PermissionDenied
         found: SendJob = job
         return found
+
+
+def _facts(job: SendJob) -> Mapping[str, Any]:
+    return {"composer": name_of(job.created_by), "approver": name_of(job.approved_by), "words": _words(job)}
+
+
+def _decision(job: SendJob) -> Mapping[str, Any]:
+    """Return what the page of a job says of its dry run: before the start, and when it is over."""
+    if job.state == State.SUBMITTED:
+        return {"decision": deciding.of_job(job)}
+    if job.started_at is None:
+        return {"decision": {"funnel": deciding.kept(job)}}
+    return {"compared": deciding.compared(job)}
 
 
 def _progress_context(request: HttpRequest, job: SendJob) -> Mapping[str, Any]:

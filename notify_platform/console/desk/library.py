@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -47,7 +48,11 @@ class LibraryPages(DeskAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Offer to fetch and to add to those who may."""
         may = request.user.has_perm(ADD)
-        tools = {"fetch_programs": programs.choose(request).all if may else [], "may_add_templates": may}
+        tools = {
+            "fetch_programs": programs.choose(request).all if may else [],
+            "may_add_templates": may,
+            "state_tabs": _state_tabs(self.get_queryset(request), chosen=request.GET.get("state__exact", "")),
+        }
         return super().changelist_view(request, {**(extra_context or {}), **tools})
 
     # --- fetching --------------------------------------------------------------------------------------------------
@@ -134,6 +139,16 @@ class LibraryPages(DeskAdmin):
         else:
             messages.success(request, gettext("“%(title)s” was deleted at WeChat.") % {"title": template.title})
         return HttpResponseRedirect(reverse("admin:templates_app_messagetemplate_change", args=[template.pk]))
+
+
+def _state_tabs(rows: QuerySet[MessageTemplate], *, chosen: str) -> list[tuple[str, str, int, bool]]:
+    """Return address, name and number of each state's templates; an account has some dozens at most."""
+    numbers = dict(rows.order_by().values_list("state").annotate(number=Count("pk")))
+    tabs = [("?", gettext("All"), sum(numbers.values()), not chosen)]
+    for state in MessageTemplate.State:
+        if number := numbers.get(state, 0):
+            tabs.append((f"?state__exact={state}", str(state.label), number, chosen == state))
+    return tabs
 
 
 def _require(request: HttpRequest, permission: str) -> None:

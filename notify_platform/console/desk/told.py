@@ -76,7 +76,9 @@ def _detail(row: AuditEvent) -> dict[str, Any]:
 def _lines(changes: Any, model: type[Model] | None) -> Iterator[Line]:
     if not isinstance(changes, dict):
         return
-    for name, pair in changes.items():
+    # No database keeps the order of an object; that of the form is nearly the model's.
+    order = {field.name: place for place, field in enumerate(model._meta.get_fields())} if model else {}
+    for name, pair in sorted(changes.items(), key=lambda each: order.get(each[0], len(order))):
         field = _field(model, name)
         before, after = pair if isinstance(pair, list) and len(pair) == 2 else (None, pair)
         yield Line(_title(field, name), _value(field, before), _value(field, after))
