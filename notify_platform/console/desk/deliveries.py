@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from notify_platform.console import access
 from notify_platform.console.desk import progress
 from notify_platform.console.desk.base import LogAdmin, OfMiniProgram, PersonLogAdmin, ids_of, label
+from notify_platform.console.desk.settling import Settling
 from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Skip
 from notify_platform.jobs.models import SendJob
 from notify_platform.wechat import outcomes
@@ -65,7 +66,7 @@ class OfJob(admin.SimpleListFilter):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(PersonLogAdmin):
+class DeliveryAdmin(Settling, PersonLogAdmin):
     """Every message to every person."""
 
     list_display = ("time", "person", "job_or_trigger", "template", "state_label", "because")
@@ -78,7 +79,7 @@ class DeliveryAdmin(PersonLogAdmin):
     search_help_text = _("A whole openid, WeChat's message id, or our number.")
     joined = ("subscriber", "job", "trigger", "template")
     fieldsets = (
-        (None, {"fields": (("person", "template"), ("state_label", "because"), ("job", "trigger"))}),
+        (None, {"fields": (("person", "template"), ("state_label", "because"), ("job", "trigger"), "settle_link")}),
         (_("When"), {"fields": (("created_at", "due_at"), ("armed_at", "settled_at"), "attempts")}),
         (
             _("WeChat"),

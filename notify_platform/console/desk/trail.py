@@ -56,6 +56,7 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "log_in_failed": _("gave a wrong password"),
     "locked_out": _("has to wait after too many wrong passwords"),
     "let_in": _("let in again"),
+    "own_password": _("changed their own password"),
     "second_step_on": _("turned the second step on"),
     "second_step_off": _("turned the second step off"),
     "second_step_failed": _("gave a wrong code"),
