@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from django.apps import apps
 from django.contrib.auth.models import User
+from django.core.management.color import no_style
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -63,7 +64,11 @@ class History:
         self.total = to
         for first in range(1, to + 1, BATCH):
             self._write(first, min(first + BATCH - 1, to))
+        models = [apps.get_model(label) for label in self._columns()]
         with connection.cursor() as cursor:
+            # What the platform itself writes goes on after the last key.
+            for statement in connection.ops.sequence_reset_sql(no_style(), models):
+                cursor.execute(statement)
             cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
 
     def _write(self, first: int, last: int) -> None:
