@@ -106,7 +106,7 @@ def _programs(request: HttpRequest) -> Mapping[int, str]:
 
 def boards(request: HttpRequest, programs: Mapping[int, str], seen: Mapping[int, Overview]) -> list[Board]:
     """Return one board for each mini-program, by name."""
-    steps = setup.of_programs(request, programs.keys())
+    steps = setup.of_programs(request, seen)
     lines = _job_lines(programs)
     return [
         Board(
