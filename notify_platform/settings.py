@@ -108,6 +108,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "notify_platform.console.second_step.SecondStepGate",
+    "notify_platform.console.doors.own_password_noted",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -214,6 +215,20 @@ SPECTACULAR_SETTINGS = {
 FORGETTING = ["notify_platform.callbacks.keeping.forget"]
 PRUNABLE_PUSHES = "notify_platform.callbacks.keeping.prunable"
 
+# --- whom a job can be sent to -------------------------------------------------------------------------------------
+
+# Criteria of audiences that need what lies above subscriptions, by dotted name.
+AUDIENCE_CRITERIA = {
+    "opened_jobs": "notify_platform.delivery.criteria.OPENED",
+    "not_opened_jobs": "notify_platform.delivery.criteria.NOT_OPENED",
+}
+# An uploaded list: a file that is larger, or holds more lines, is refused.
+LIST_MAX_MEGABYTES = env.int("LIST_MAX_MEGABYTES", default=64)
+LIST_MAX_ROWS = env.int("LIST_MAX_ROWS", default=1_000_000)
+
+# An export of more rows is refused.
+EXPORT_MAX_ROWS = env.int("EXPORT_MAX_ROWS", default=1_000_000)
+
 # --- background work -----------------------------------------------------------------------------------------------
 
 # A task is a doorbell: short, idempotent, carrying ids. `retry` counts from the moment a task is fetched, so it has to
@@ -283,6 +298,8 @@ UNFOLD = {
         "notify_platform.console.desk.sidebar.account_stylesheet",
         "notify_platform.console.desk.sidebar.record_stylesheet",
         "notify_platform.console.desk.sidebar.stylesheet",
+        "notify_platform.console.desk.lists.stylesheet",
+        "notify_platform.console.desk.lists.audience_styles",
     ],
     "SIDEBAR": {"navigation": "notify_platform.console.desk.sidebar.navigation"},
     "LOGIN": {"form": "notify_platform.console.desk.login.LoginForm"},

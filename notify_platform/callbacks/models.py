@@ -32,8 +32,9 @@ class CallbackEvent(models.Model):
     # What a person may ask to have processed again.
     UNDONE = frozenset({State.FAILED, State.UNMATCHED})
 
+    # The unique constraint finds the pushes of a mini-program.
     mini_program = models.ForeignKey(
-        MiniProgram, on_delete=models.PROTECT, related_name="callbacks", verbose_name=_("mini-program")
+        MiniProgram, on_delete=models.PROTECT, db_index=False, related_name="callbacks", verbose_name=_("mini-program")
     )
     # WeChat gives pushes no id and repeats them: the digest of what identifies one (see callbacks.pushes.identity).
     identity = models.CharField(_("identity"), max_length=64)
@@ -59,6 +60,10 @@ class CallbackEvent(models.Model):
             models.Index(fields=["mini_program", "received_at"], name="callback_failed", condition=Q(state="failed")),
             # What a person is to be forgotten in.
             models.Index(fields=["mini_program", "openid"], name="callback_by_person", condition=~Q(openid="")),
+            # The list by state and by kind, newest first, and the counts of its tabs.
+            models.Index(fields=["state", "id"], name="callback_list_by_state"),
+            # The second of the two.
+            models.Index(fields=["event", "id"], name="callback_list_by_kind"),
         ]
 
     def __str__(self) -> str:

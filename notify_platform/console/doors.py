@@ -6,6 +6,7 @@ waits for ``AXES_COOLOFF_TIME``. Nobody else is kept out by it. Every coming and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -25,7 +27,8 @@ from notify_platform.core.models import audit
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
-TOO_MANY_REQUESTS = 429
+FOUND, TOO_MANY_REQUESTS = 302, 429
+CHANGE = "admin:password_change"
 
 
 def client_address(request: HttpRequest) -> str | None:
@@ -66,6 +69,23 @@ def let_in(username: str, *, by: AbstractBaseUser | None) -> int:
         if forgotten:
             audit(by, action="let_in", subject=_subject(username), username=_shown(username))
     return forgotten
+
+
+# --- one's own password --------------------------------------------------------------------------------------------
+
+
+def own_password_noted(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Return the middleware that writes down who changed their own password: Django's view for it tells nobody."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        is_done = response.status_code == FOUND and response.headers["Location"] == reverse(f"{CHANGE}_done")
+        if is_done and request.resolver_match and request.resolver_match.view_name == CHANGE:
+            who = request.user if request.user.is_authenticated else None
+            audit(who, action="own_password", subject=f"user {request.user.pk}", ip=client_address(request))
+        return response
+
+    return answer
 
 
 # --- the audit trail -----------------------------------------------------------------------------------------------

@@ -30,6 +30,26 @@ class Access(models.Model):
         return f"{self.user_id} {self.mini_program_id}"
 
 
+class SavedView(models.Model):
+    """The filters of a list under a name, for the colleague who saved them and nobody else."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_views", verbose_name=_("colleague")
+    )
+    # The list as ``app.model``.
+    page = models.CharField(_("list"), max_length=80)
+    name = models.CharField(_("name"), max_length=30)
+    query = models.CharField(_("filters"), max_length=500, blank=True)
+
+    class Meta:
+        verbose_name = _("saved view")
+        verbose_name_plural = _("saved views")
+        constraints = [models.UniqueConstraint(fields=["user", "page", "name"], name="view_named_once_per_colleague")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class FailedLogin(AccessAttempt):  # type: ignore[misc]
     """Wrong passwords given for one account from one address, as django-axes counts them."""
 

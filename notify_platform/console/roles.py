@@ -48,10 +48,19 @@ READING = (
     "delivery.view_conversion",
     "delivery.view_feedback",
 )
+# Files leave the house.
+EXPORTING = (
+    "delivery.export_delivery",
+    "delivery.export_skip",
+    "delivery.export_feedback",
+    "subscriptions.export_grant",
+    "subscriptions.export_audience",
+)
 ROLES: Mapping[str, tuple[str, ...]] = {
     "viewer": READING,
     "operator": (
         *READING,
+        *EXPORTING,
         # Fetches the templates and takes one out of WeChat's library.
         "templates_app.add_messagetemplate",
         "jobs.add_sendjob",
@@ -70,6 +79,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "approver": (*READING, "jobs.approve_sendjob", "core.view_auditevent"),
     "engineer": (
         *READING,
+        *EXPORTING,
         "templates_app.add_miniprogram",
         "templates_app.change_miniprogram",
         "templates_app.add_messagetemplate",

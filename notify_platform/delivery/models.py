@@ -54,11 +54,12 @@ class Delivery(models.Model):
     SENT = frozenset({State.UNKNOWN, State.ACCEPTED, State.DELIVERED, State.UNDELIVERED})
     HOLDS_GRANT = IN_FLIGHT | SENT
 
+    # Relations without an index of their own: one of ``Meta.indexes`` begins with them, or nobody asks by them.
     mini_program = models.ForeignKey(
-        MiniProgram, on_delete=models.PROTECT, related_name="+", verbose_name=_("mini-program")
+        MiniProgram, on_delete=models.PROTECT, db_index=False, related_name="+", verbose_name=_("mini-program")
     )
     job = models.ForeignKey(
-        SendJob, on_delete=models.PROTECT, null=True, related_name="deliveries", verbose_name=_("job")
+        SendJob, on_delete=models.PROTECT, null=True, db_index=False, related_name="deliveries", verbose_name=_("job")
     )
     trigger = models.ForeignKey(
         Trigger, on_delete=models.PROTECT, null=True, related_name="deliveries", verbose_name=_("trigger")
@@ -66,12 +67,14 @@ class Delivery(models.Model):
     event = models.ForeignKey(
         Event, on_delete=models.PROTECT, null=True, related_name="deliveries", verbose_name=_("event")
     )
-    variant = models.ForeignKey(Variant, on_delete=models.PROTECT, related_name="+", verbose_name=_("variant"))
+    variant = models.ForeignKey(
+        Variant, on_delete=models.PROTECT, db_index=False, related_name="+", verbose_name=_("variant")
+    )
     template = models.ForeignKey(
-        MessageTemplate, on_delete=models.PROTECT, related_name="+", verbose_name=_("template")
+        MessageTemplate, on_delete=models.PROTECT, db_index=False, related_name="+", verbose_name=_("template")
     )
     subscriber = models.ForeignKey(
-        Subscriber, on_delete=models.PROTECT, related_name="deliveries", verbose_name=_("subscriber")
+        Subscriber, on_delete=models.PROTECT, db_index=False, related_name="deliveries", verbose_name=_("subscriber")
     )
     is_counted = models.BooleanField(_("uses up a consent"))
     grant = models.ForeignKey(Grant, on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("grant"))
@@ -94,6 +97,7 @@ class Delivery(models.Model):
     class Meta:
         verbose_name = _("delivery")
         verbose_name_plural = _("delivery log")
+        permissions = [("export_delivery", "Can export")]
         constraints = [
             models.UniqueConstraint(
                 fields=["grant"],
@@ -148,8 +152,18 @@ class Delivery(models.Model):
             models.Index(fields=["msgid"], name="delivery_by_msgid", condition=~Q(msgid="")),
             # Caps, one person's log, and sent events without a message id.
             models.Index(fields=["subscriber", "armed_at"], name="delivery_by_person"),
-            # Progress of a job, and the log by state.
-            models.Index(fields=["job", "state"], name="delivery_progress"),
+            # Progress of a job: how many in each state and why, without the rows; and its log by state, newest first.
+            models.Index(fields=["job", "state", "id", "reason"], name="delivery_progress"),
+            # The log by state, newest first, and the counts of its tabs.
+            models.Index(fields=["state", "id"], name="delivery_log_by_state"),
+            # The log of one mini-program, newest first.
+            models.Index(fields=["mini_program", "id"], name="delivery_log_by_program"),
+            # The log by the reason somebody waits or got nothing, and by WeChat's code; most rows have neither.
+            models.Index(fields=["reason", "id"], name="delivery_log_by_reason", condition=~Q(reason="")),
+            # The second of the two.
+            models.Index(
+                fields=["error_code", "id"], name="delivery_log_by_code", condition=Q(error_code__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -159,7 +173,10 @@ class Delivery(models.Model):
 class Skip(models.Model):
     """One person of a job who gets nothing, decided at fan-out: compact, pruned first."""
 
-    job = models.ForeignKey(SendJob, on_delete=models.CASCADE, related_name="skips", verbose_name=_("job"))
+    # The unique constraint finds the rows of a job.
+    job = models.ForeignKey(
+        SendJob, on_delete=models.CASCADE, db_index=False, related_name="skips", verbose_name=_("job")
+    )
     subscriber = models.ForeignKey(
         Subscriber, on_delete=models.CASCADE, related_name="skips", verbose_name=_("subscriber")
     )
@@ -168,7 +185,12 @@ class Skip(models.Model):
     class Meta:
         verbose_name = _("skip")
         verbose_name_plural = _("skips")
+        permissions = [("export_skip", "Can export")]
         constraints = [models.UniqueConstraint(fields=["job", "subscriber"], name="skip_once_per_job_and_person")]
+        indexes = [
+            # A job's skips by reason: how many, without the rows, and which, newest first.
+            models.Index(fields=["job", "reason", "id"], name="skip_by_reason"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.subscriber_id}: {self.reason}"
@@ -210,7 +232,10 @@ class Throughput(models.Model):
 class Response(models.Model):
     """What a person did with a card. One table per deed below."""
 
-    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="+", verbose_name=_("delivery"))
+    # Each deed is unique by its card.
+    delivery = models.ForeignKey(
+        Delivery, on_delete=models.CASCADE, db_index=False, related_name="+", verbose_name=_("delivery")
+    )
     subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="+", verbose_name=_("subscriber"))
     at = models.DateTimeField(_("at"))
 
@@ -279,7 +304,12 @@ class Feedback(Response):
     class Meta:
         verbose_name = _("feedback")
         verbose_name_plural = _("feedback")
+        permissions = [("export_feedback", "Can export")]
         constraints = [models.UniqueConstraint(fields=["delivery"], name="feedback_once_per_delivery")]
+        indexes = [
+            # The list by what people thought, newest first.
+            models.Index(fields=["kind", "id"], name="feedback_by_kind"),
+        ]
 
     def __str__(self) -> str:
         return self.kind

@@ -32,6 +32,7 @@ class Audience(models.Model):
     class Meta:
         verbose_name = _("audience")
         verbose_name_plural = _("audiences")
+        permissions = [("export_audience", "Can export")]
         constraints = [
             models.UniqueConstraint(fields=["mini_program", "name"], name="audience_name_once_per_mini_program")
         ]

@@ -3,49 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from functools import cache
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from notify_platform.core.errors import Refused
+from subscriptions.audience import criteria
 from subscriptions.audience.models import Audience, AudienceMember
 from subscriptions.people.models import Subscriber
 
+# What a criterion's value must look like, and the condition it means.
+Criterion = tuple[Callable[[object], bool], Callable[[Any], Q]]
 
-def _regions(value: Any) -> Q:
-    return Q(region__in=value)
-
-
-def _cities(value: Any) -> Q:
-    return Q(city__in=value)
-
-
-def _active_within_days(value: Any) -> Q:
-    return Q(last_visit_at__gte=Now() - timedelta(days=value))
-
-
-def _dormant_for_days(value: Any) -> Q:
-    return Q(last_visit_at__isnull=True) | Q(last_visit_at__lt=Now() - timedelta(days=value))
-
-
-def _is_text_list(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, str) and item for item in value)
-
-
-def _is_days(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 3650
-
-
-# One row per criterion: what its value must look like, and the condition it means. All criteria of a rule must hold.
-CRITERIA: Mapping[str, tuple[Callable[[object], bool], Callable[[Any], Q]]] = {
-    "regions": (_is_text_list, _regions),
-    "cities": (_is_text_list, _cities),
-    "active_within_days": (_is_days, _active_within_days),
-    "dormant_for_days": (_is_days, _dormant_for_days),
+# One row per criterion of this floor. All criteria of a rule must hold.
+CRITERIA: Mapping[str, Criterion] = {
+    "consent": (criteria.is_consent, criteria.consent),
+    "scenes": (criteria.is_keys, criteria.scenes),
+    "active_within_days": (criteria.is_days, criteria.active_within_days),
+    "dormant_for_days": (criteria.is_days, criteria.dormant_for_days),
+    "regions": (criteria.is_text_list, criteria.regions),
+    "cities": (criteria.is_text_list, criteria.cities),
+    "tags": (criteria.is_text_list, criteria.tags),
+    "interests": (criteria.is_text_list, criteria.interests),
 }
+
+
+@cache
+def known() -> Mapping[str, Criterion]:
+    """Return every criterion: this floor's, and those of upper rooms, which the setting names by dotted string."""
+    return {**CRITERIA, **{name: import_string(place) for name, place in settings.AUDIENCE_CRITERIA.items()}}
 
 
 def check_rule(rule: object) -> None:
@@ -53,13 +43,12 @@ def check_rule(rule: object) -> None:
     if not isinstance(rule, Mapping):
         raise Refused(_("A rule is a set of criteria."), code="bad_rule")
     for name, value in rule.items():
-        if name not in CRITERIA:
-            known = ", ".join(CRITERIA)
+        if name not in known():
             raise Refused(
-                _("“%(name)s” is not a criterion; there are: %(known)s.") % {"name": name, "known": known},
+                _("“%(name)s” is not a criterion; there are: %(known)s.") % {"name": name, "known": ", ".join(known())},
                 code="bad_rule",
             )
-        if not CRITERIA[name][0](value):
+        if not known()[name][0](value):
             raise Refused(_("“%(name)s” has a value that makes no sense.") % {"name": name}, code="bad_rule")
 
 
@@ -71,5 +60,5 @@ def people(audience: Audience) -> QuerySet[Subscriber]:
         return everybody.filter(Exists(listed))
     check_rule(audience.rule)
     for name, value in audience.rule.items():
-        everybody = everybody.filter(CRITERIA[name][1](value))
+        everybody = everybody.filter(known()[name][1](value))
     return everybody

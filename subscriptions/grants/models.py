@@ -35,8 +35,13 @@ class Subscription(models.Model):
     subscriber = models.ForeignKey(
         Subscriber, on_delete=models.CASCADE, related_name="subscriptions", verbose_name=_("subscriber")
     )
+    # The unique constraint finds the relations of a template.
     template = models.ForeignKey(
-        MessageTemplate, on_delete=models.PROTECT, related_name="subscriptions", verbose_name=_("template")
+        MessageTemplate,
+        on_delete=models.PROTECT,
+        db_index=False,
+        related_name="subscriptions",
+        verbose_name=_("template"),
     )
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.ON)
     always_keep = models.CharField(
@@ -69,6 +74,8 @@ class Subscription(models.Model):
             models.Index(
                 fields=["template", "changed_at"], name="subscription_kept_ban", condition=Q(always_keep="ban")
             ),
+            # The list by state, newest first, and the counts of its tabs.
+            models.Index(fields=["state", "id"], name="subscription_list_by_state"),
         ]
 
     def __str__(self) -> str:
@@ -84,8 +91,9 @@ class Subscription(models.Model):
 class Answer(models.Model):
     """What a person answered once: append-only."""
 
+    # The unique constraint finds the answers of a person.
     subscriber = models.ForeignKey(
-        Subscriber, on_delete=models.CASCADE, related_name="answers", verbose_name=_("subscriber")
+        Subscriber, on_delete=models.CASCADE, db_index=False, related_name="answers", verbose_name=_("subscriber")
     )
     template = models.ForeignKey(
         MessageTemplate, on_delete=models.PROTECT, related_name="answers", verbose_name=_("template")
@@ -136,6 +144,8 @@ class Answer(models.Model):
             models.Index(fields=["answered_at"], name="answer_tally", condition=Q(scene__isnull=False)),
             # A phone tells of a ban (``jobs.bans``): who met it lately? And was it met after a popup was shown?
             models.Index(fields=["template", "answered_at"], name="answer_bans", condition=Q(answer="ban")),
+            # The list by who reported, newest first, and the counts of its tabs.
+            models.Index(fields=["source", "id"], name="answer_list_by_source"),
         ]
 
     def __str__(self) -> str:
@@ -163,8 +173,9 @@ class Grant(models.Model):
     # These can still become a message: a reserved unit may be given back.
     COUNTABLE = frozenset({State.AVAILABLE, State.RESERVED})
 
+    # "One person's history" finds the units of a person.
     subscriber = models.ForeignKey(
-        Subscriber, on_delete=models.CASCADE, related_name="grants", verbose_name=_("subscriber")
+        Subscriber, on_delete=models.CASCADE, db_index=False, related_name="grants", verbose_name=_("subscriber")
     )
     template = models.ForeignKey(
         MessageTemplate, on_delete=models.PROTECT, related_name="grants", verbose_name=_("template")
@@ -179,6 +190,7 @@ class Grant(models.Model):
     class Meta:
         verbose_name = _("grant")
         verbose_name_plural = _("grants")
+        permissions = [("export_grant", "Can export")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(state__in=["available", "reserved"], settled_at__isnull=True)
@@ -202,6 +214,8 @@ class Grant(models.Model):
             models.Index(fields=["expires_at", "template"], name="grant_lapsing", condition=Q(state="available")),
             # One person's history.
             models.Index(fields=["subscriber", "template", "granted_at"], name="grant_by_person"),
+            # The list by state, newest first, and the counts of its tabs.
+            models.Index(fields=["state", "id"], name="grant_list_by_state"),
         ]
 
     def __str__(self) -> str:

@@ -12,8 +12,13 @@ from templates_app.models import MiniProgram, validate_time_zone
 class Subscriber(models.Model):
     """One openid of one mini-program."""
 
+    # The unique constraint finds the people of a mini-program.
     mini_program = models.ForeignKey(
-        MiniProgram, on_delete=models.PROTECT, related_name="subscribers", verbose_name=_("mini-program")
+        MiniProgram,
+        on_delete=models.PROTECT,
+        db_index=False,
+        related_name="subscribers",
+        verbose_name=_("mini-program"),
     )
     openid = models.CharField(_("openid"), max_length=64)
     nickname = models.CharField(_("nickname"), max_length=64, blank=True)
@@ -93,8 +98,9 @@ def mask(openid: str) -> str:
 class Visit(models.Model):
     """A person opened the mini-program."""
 
+    # ``visit_by_person`` finds the visits of a person.
     subscriber = models.ForeignKey(
-        Subscriber, on_delete=models.CASCADE, related_name="visits", verbose_name=_("subscriber")
+        Subscriber, on_delete=models.CASCADE, db_index=False, related_name="visits", verbose_name=_("subscriber")
     )
     page = models.CharField(_("page"), max_length=300, blank=True)
     at = models.DateTimeField(_("at"))

@@ -70,8 +70,13 @@ class SceneTemplate(models.Model):
 class PromptReport(models.Model):
     """What a phone reported of one attempt to ask: append-only. Caps count these; a plan writes nothing."""
 
+    # ``prompt_report_caps`` finds the reports of a person.
     subscriber = models.ForeignKey(
-        Subscriber, on_delete=models.CASCADE, related_name="prompt_reports", verbose_name=_("subscriber")
+        Subscriber,
+        on_delete=models.CASCADE,
+        db_index=False,
+        related_name="prompt_reports",
+        verbose_name=_("subscriber"),
     )
     scene = models.ForeignKey(
         Scene, on_delete=models.SET_NULL, null=True, blank=True, related_name="reports", verbose_name=_("scene")
@@ -95,6 +100,8 @@ class PromptReport(models.Model):
             models.Index(fields=["subscriber", "answered_at"], name="prompt_report_caps"),
             # The tally of a day.
             models.Index(fields=["answered_at"], name="prompt_report_tally"),
+            # The list of those without a popup, newest first: they may be few.
+            models.Index(fields=["id"], name="prompt_report_silent", condition=Q(is_silent=True)),
         ]
 
     def __str__(self) -> str:

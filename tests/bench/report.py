@@ -72,8 +72,9 @@ def _block(row: Row, raws: Mapping[str, Raw]) -> Iterable[str]:
     }
     headings = list(next(iter(figures.values())))
     yield _markdown(["", *headings], [[line, *cells.values()] for line, cells in figures.items()])
-    yield "Where the time goes, in milliseconds:"
-    yield _profile_table(row, raws)
+    if any(row.profiles(raw) for raw in raws.values()):
+        yield "Where the time goes, in milliseconds:"
+        yield _profile_table(row, raws)
     yield "\n".join(f"- {NAMES[vendor]}: {facts(raw)}." for vendor, raw in raws.items())
 
 

@@ -160,6 +160,51 @@ def test_what_a_person_settled_is_told_so(job: SendJob, desk: Client) -> None:
     assert [one.meaning for one in failures if one.code is None] == ["A person settled it as not sent."]
 
 
+def settle_page(row: Delivery) -> str:
+    return reverse("admin:delivery_delivery_settle", args=[row.pk])
+
+
+@pytest.mark.parametrize(("verdict", "state"), [("sent", State.ACCEPTED), ("not_sent", State.FAILED)])
+def test_an_operator_settles_one_message(
+    job: SendJob, desk: Client, operator: User, verdict: str, state: State
+) -> None:
+    row = Delivery.objects.get(state=State.UNKNOWN)
+    log = reverse("admin:delivery_delivery_change", args=[row.pk])
+    assert settle_page(row) in desk.get(log).content.decode()
+    answer: Any = desk.post(settle_page(row), {"verdict": verdict, "reason": "The person told us."})
+    row.refresh_from_db()
+    assert (answer.url, row.state) == (log, state)
+    event = AuditEvent.objects.get(action="settle_unknown")
+    assert (event.actor, event.subject) == (operator, f"delivery {row.pk}")
+    assert settle_page(row) not in desk.get(log).content.decode()
+    assert books.check() == []
+
+
+@pytest.mark.parametrize("told", [{}, {"verdict": "sent"}, {"verdict": "maybe", "reason": "x"}, {"reason": "x"}])
+def test_half_a_word_settles_no_message(job: SendJob, desk: Client, told: dict[str, str]) -> None:
+    row = Delivery.objects.get(state=State.UNKNOWN)
+    before = everything(job)
+    assert desk.get(settle_page(row)).status_code == 200
+    assert 'role="alert"' in desk.post(settle_page(row), told).content.decode()
+    assert everything(job) == before
+
+
+def test_what_is_known_cannot_be_settled(job: SendJob, desk: Client) -> None:
+    row = Delivery.objects.get(state=State.DELIVERED)
+    before = everything(job)
+    answer = desk.post(settle_page(row), {"verdict": "not_sent", "reason": "x"})
+    assert said(answer) == ["The result of this message is known by now."]
+    assert everything(job) == before
+
+
+def test_only_an_operator_settles_a_message(job: SendJob, colleague: Colleague, at_desk: At) -> None:
+    row = Delivery.objects.get(state=State.UNKNOWN)
+    other = at_desk(colleague("approver"))
+    before = everything(job)
+    assert other.post(settle_page(row), {"verdict": "sent", "reason": "x"}).status_code == 403
+    assert everything(job) == before
+
+
 # --- once more for those who got nothing -----------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from notify_platform.delivery import fanout
 from notify_platform.delivery.models import Delivery
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
-from subscriptions.models import Scene
+from subscriptions.models import Audience, Scene
 from templates_app.models import MessageTemplate
 from tests import factories
 from tests.console.conftest import At, Colleague
@@ -200,5 +200,64 @@ def test_a_snippet_is_copied_as_it_stands(page: Page, template: MessageTemplate,
     assert page.evaluate("navigator.clipboard.readText()") == snippets.of_scene(scene)[2].code
     for width in (1440, 390):
         page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert complaints == []
+
+
+def test_the_number_of_people_follows_the_criteria(
+    page: Page, template: MessageTemplate, complaints: list[str]
+) -> None:
+    people = factories.subscribers(template.mini_program, count=3, region="广东")
+    factories.subscribers(template.mini_program, count=2, region="上海")
+    factories.grants(template, to=people[:1])
+    page.goto(reverse("admin:subscriptions_audience_add"))
+    expect(page.get_by_text("It means 5 people")).to_be_visible()
+    page.fill("#id_regions", "广东")
+    expect(page.get_by_text("It means 3 people")).to_be_visible()
+    expect(page.locator(".desk-size-stock li")).to_have_text([f"{template.title}1"])
+    page.fill("#id_active_within_days", "0")
+    expect(page.get_by_text("Mend the inputs above")).to_be_visible()
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert complaints == []
+
+
+def test_a_file_is_checked_at_once_and_saved_without_being_chosen_again(
+    page: Page, template: MessageTemplate, complaints: list[str]
+) -> None:
+    people = factories.subscribers(template.mini_program, count=2)
+    lines = [people[0].openid, "nobody", people[1].openid]
+    page.goto(reverse("admin:subscriptions_audience_upload"))
+    file = {"name": "VIP customers.csv", "mimeType": "text/csv", "buffer": "\n".join(lines).encode()}
+    page.set_input_files("#id_file", file)
+    expect(page.locator(".desk-report .desk-tile strong")).to_have_text(["3", "2", "1"])
+    expect(page.locator(".desk-report tbody tr")).to_have_text(["2nobodythis is no openid"])
+    page.get_by_role("button", name="Save what is good").click()
+    expect(page.get_by_text("was saved with 2 people")).to_be_visible()
+    assert Audience.objects.get().name == "VIP customers"
+    assert complaints == []
+
+
+def test_a_view_is_saved_and_the_filters_survive_going_back(page: Page, job: SendJob, complaints: list[str]) -> None:
+    log = reverse("admin:delivery_delivery_changelist")
+    page.goto(f"{log}?job={job.pk}")
+    page.get_by_role("link", name="waiting 3").click()
+    page.get_by_text("Save this view").click()
+    page.fill(".desk-drop-box input[name=name]", "Waiting ones")
+    page.locator(".desk-drop-box").get_by_role("button", name="Save").click()
+    view = page.get_by_role("link", name="Waiting ones")
+    expect(view).to_be_visible()
+    page.goto(log)
+    view.click()
+    address = page.url
+    assert "state=waiting" in address
+    page.locator("#result_list tbody a").first.click()
+    page.get_by_title("Go back").click()
+    expect(page.locator(".desk-tab[aria-current=true]")).to_have_text("waiting 3")
+    assert "state=waiting" in page.url
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert complaints == []

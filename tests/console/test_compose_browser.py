@@ -52,6 +52,8 @@ def complaints() -> list[str]:
 def context(live_server: Any, complaints: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[BrowserContext]:
     """A browser in which nobody has logged in."""
     monkeypatch.setenv(ASYNC_GUARD, "true")
+    # A busy machine is slow, not wrong.
+    expect.set_options(timeout=20_000)
 
     def watch(page: Page) -> None:
         page.on("pageerror", lambda error: complaints.append(f"script: {error}"))

@@ -94,7 +94,7 @@ def state_of_the_database() -> list[Any]:
     return [
         list(SendJob.objects.order_by("pk").values()),
         list(Variant.objects.order_by("pk").values()),
-        AuditEvent.objects.count(),
+        AuditEvent.objects.exclude(action="log_in").count(),
     ]
 
 
@@ -285,7 +285,8 @@ def test_a_draft_can_be_changed(desk: Client, template: MessageTemplate, operato
         [],
         operator,
     )
-    assert list(AuditEvent.objects.order_by("pk").values_list("action", "subject")) == [
+    trail = AuditEvent.objects.exclude(action="log_in").order_by("pk")
+    assert list(trail.values_list("action", "subject")) == [
         ("add", f"job {job.pk}"),
         ("change", f"job {job.pk}"),
     ]

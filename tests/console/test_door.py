@@ -100,6 +100,18 @@ def test_coming_and_going_is_written_down_with_the_address(client: Client, vera:
 
 
 @pytest.mark.django_db
+def test_who_changes_their_own_password_is_written_down_once_it_is_changed(client: Client, vera: Any) -> None:
+    knock(client, password="pass-word-1")
+    url, new = reverse("admin:password_change"), "quite-another-9"
+    client.post(url, {"old_password": WRONG, "new_password1": new, "new_password2": new})
+    client.get(url)
+    assert [action for action, _subject in trail()] == ["log_in"]
+    client.post(url, {"old_password": "pass-word-1", "new_password1": new, "new_password2": new})
+    assert trail()[1:] == [("own_password", f"user {vera.pk}")]
+    assert knock(Client(), password=new).status_code == 302
+
+
+@pytest.mark.django_db
 def test_a_password_typed_into_the_wrong_box_is_not_kept(client: Client, vera: Any) -> None:
     knock(client, name="my-Secret-pass-1", password="vera")
     entry = AuditEvent.objects.get()

@@ -56,6 +56,7 @@ _DEEDS: dict[str, _StrPromise] = {
     "view": _("may see"),
     "approve": _("may approve and refuse"),
     "operate": _("may start, pause, resume and cancel"),
+    "export": _("may export"),
 }
 
 

@@ -19,6 +19,7 @@ class PromptReportAdmin(PersonLogAdmin):
     """Every attempt to ask, as the phones reported it."""
 
     list_display = ("answered_at", "person", "scene", "is_silent", "err_code")
+    moment = "received_at"
     list_filter = ("is_silent",)
     fields = ("person", "scene", "is_silent", "err_code", "answered_at", "received_at")
     joined = ("subscriber", "scene")

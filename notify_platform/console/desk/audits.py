@@ -21,7 +21,16 @@ from notify_platform.console.desk.base import LogAdmin, OfMiniProgram, name_of
 from notify_platform.console.desk.callbacks import masked
 from notify_platform.core.models import AuditEvent
 
-DOOR = ("log_in", "log_out", "log_in_failed", "locked_out", "let_in", "second_step_failed", "spare_code")
+DOOR = (
+    "log_in",
+    "log_out",
+    "log_in_failed",
+    "locked_out",
+    "let_in",
+    "second_step_failed",
+    "spare_code",
+    "own_password",
+)
 # Word of the address → what it is about, and the kinds of rows whose entries it keeps.
 _ABOUT = {
     "door": (_("log-ins"), ()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
@@ -18,6 +18,8 @@ from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console import access
 from notify_platform.console.desk import changes
+from notify_platform.console.desk.lists import CAP, LogList
+from notify_platform.console.desk.log_pages import LogPages
 from notify_platform.core.models import audit
 from subscriptions.models import Subscriber
 from templates_app.models import MiniProgram
@@ -50,7 +52,7 @@ SECRETS_OF_MINI_PROGRAM = tuple(f"mini_program__{name}" for name in SECRETS)
 class CappedPaginator(AnyPaginator):
     """Counts rows up to ``CAP`` and then stops: the pages of a log are read from its new end."""
 
-    CAP = 10_000
+    CAP = CAP
     template_name = "console/pagination.html"
 
     @cached_property
@@ -175,9 +177,17 @@ class Numbered:
         return f"{self._meta.verbose_name} {self.pk}"
 
 
-class LogAdmin(DeskAdmin):
+class LogAdmin(LogPages, DeskAdmin):
     """Rows that only the platform writes: they can be read and nothing else."""
 
+    list_before_template = "console/list_head.html"
+    # The column the tabs above the list are made of; an index begins with it and ends with the key.
+    tab_field: ClassVar[str] = ""
+    # Words of the address that stand for several values of it.
+    tabs_together: ClassVar[Mapping[str, Sequence[str]]] = {}
+    tabs_together_words: ClassVar[Mapping[str, Any]] = {}
+    # The column that grows with the key: by it the days of a list are chosen.
+    moment: ClassVar[str] = ""
     # Newest first and no other way: there is no index to sort millions of rows by anything else.
     sortable_by = ()
     # Rows that have a name of their own are called by it.
@@ -190,6 +200,18 @@ class LogAdmin(DeskAdmin):
             context["original"] = Numbered(row)
             context["subtitle"] = str(Numbered(row))
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        """Page by key; the few rows that are called by a name are a list like any other."""
+        return LogList if tuple(self.ordering or ()) == ("-id",) else DeskList
+
+    def tabs_of(self, asked: Mapping[str, str]) -> Sequence[tuple[str, Any]]:
+        """Return the values and words of the tabs."""
+        return self.opts.get_field(self.tab_field).choices or () if self.tab_field else ()  # type: ignore[union-attr]
+
+    def is_split(self, asked: Mapping[str, str]) -> bool:
+        """Whether the index that finds these rows in order begins with more than ``tab_field``."""
+        return False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody adds a row."""

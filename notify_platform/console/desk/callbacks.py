@@ -78,7 +78,9 @@ class CallbackEventAdmin(LogAdmin):
 
     change_form_template = "console/callback_page.html"
     list_display = ("received_at", "mini_program", "kind", "state_label", "attempts", "because")
-    list_filter = (OfMiniProgram, "state", OfEvent)
+    list_filter = (OfMiniProgram, OfEvent)
+    tab_field = "state"
+    moment = "received_at"
     search_fields = ("openid__exact",)
     search_help_text = _("A whole openid.")
     actions = ("process_again",)

@@ -49,8 +49,13 @@ def of_job(job: SendJob) -> Card:
     """Return the card as the first person of the job would get it."""
     variant = job.variants.order_by("pk").first() or Variant()
     person = _recipient(job)
-    note = _("As %(person)s would get it.") % {"person": called(person)} if person else _("This audience is empty.")
+    note = whose(person) if person else _("This audience is empty.")
     return of_person(person, variant=variant, template=job.template, note=note)
+
+
+def whose(person: Subscriber) -> str:
+    """Say whose card it is."""
+    return _("As %(person)s would get it.") % {"person": called(person)}
 
 
 def of_person(person: Subscriber | None, *, variant: Variant, template: MessageTemplate, note: str = "") -> Card:

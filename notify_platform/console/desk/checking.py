@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from notify_platform.console.desk import funnel, schedules, timing
+from notify_platform.console.desk.audience_form import words_of
 from notify_platform.console.desk.composing import JobForm
-from notify_platform.console.desk.consent import in_stock, words_of
+from notify_platform.console.desk.consent import in_stock
 from notify_platform.console.desk.funnel import Funnel
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import rehearsal

@@ -148,6 +148,7 @@ class ComposePage(DeskAdmin):
                 "findings": {name: [each.level, each.text] for name, each in found.items()},
                 "cards": render_to_string("console/compose_cards.html", {"sample": sample}),
                 "values": previews.person_values(sample.people[0]) if sample.people else {},
+                "whose": cards.whose(sample.people[0]) if sample.people else "",
                 "when": told,
             }
         )
@@ -193,6 +194,7 @@ class ComposePage(DeskAdmin):
                 "page": reverse("admin:jobs_sendjob_change", args=[job.pk]),
                 "submit": reverse("admin:jobs_sendjob_do", args=[job.pk, "submit"]),
                 "repeat": reverse("admin:jobs_sendjob_repeat", args=[job.pk]),
+                "test": reverse("admin:jobs_sendjob_test", args=[job.pk]),
             }
         )
 

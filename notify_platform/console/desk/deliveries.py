@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,12 +16,15 @@ from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console import access
 from notify_platform.console.desk import progress
-from notify_platform.console.desk.base import LogAdmin, PersonLogAdmin, ids_of, label
+from notify_platform.console.desk.base import LogAdmin, OfMiniProgram, PersonLogAdmin, ids_of, label
+from notify_platform.console.desk.settling import Settling
 from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Skip
 from notify_platform.jobs.models import SendJob
 from notify_platform.wechat import outcomes
 
 State = Delivery.State
+# Digits of the largest key there can be; WeChat's message ids are as long.
+LONGEST_KEY = 19
 TONES = {
     State.WAITING: "idle",
     State.CLAIMED: "busy",
@@ -35,26 +39,7 @@ TONES = {
 }
 # States that a job's page counts together.
 TOGETHER = {"left": progress.LEFT, "taken": progress.TAKEN}
-
-
-class InState(admin.SimpleListFilter):
-    """One state, or the states that a job's page counts together."""
-
-    title = _("state")
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        """Offer every state, and the two groups."""
-        return [
-            ("left", _("all that are left")),
-            ("taken", _("all that WeChat accepted")),
-            *((state.value, state.label) for state in State),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Keep the rows in these states; an unknown word keeps none."""
-        value = self.value()
-        return queryset.filter(state__in=TOGETHER.get(value, (value,))) if value else queryset
+TOGETHER_WORDS = {"left": _("all that are left"), "taken": _("all that WeChat accepted")}
 
 
 class OfJob(admin.SimpleListFilter):
@@ -81,16 +66,20 @@ class OfJob(admin.SimpleListFilter):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(PersonLogAdmin):
+class DeliveryAdmin(Settling, PersonLogAdmin):
     """Every message to every person."""
 
     list_display = ("time", "person", "job_or_trigger", "template", "state_label", "because")
-    list_filter = (OfJob, InState, "reason")
+    list_filter = (OfMiniProgram, OfJob, "reason")
+    tab_field = "state"
+    tabs_together = TOGETHER
+    tabs_together_words = TOGETHER_WORDS
+    moment = "created_at"
     search_fields = ("subscriber__openid__exact", "msgid__exact")
-    search_help_text = _("A whole openid, or WeChat's message id.")
+    search_help_text = _("A whole openid, WeChat's message id, or our number.")
     joined = ("subscriber", "job", "trigger", "template")
     fieldsets = (
-        (None, {"fields": (("person", "template"), ("state_label", "because"), ("job", "trigger"))}),
+        (None, {"fields": (("person", "template"), ("state_label", "because"), ("job", "trigger"), "settle_link")}),
         (_("When"), {"fields": (("created_at", "due_at"), ("armed_at", "settled_at"), "attempts")}),
         (
             _("WeChat"),
@@ -102,11 +91,18 @@ class DeliveryAdmin(PersonLogAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Find by a whole openid or a whole message id; two indexed look-ups instead of one across two tables."""
+        """Find by a whole openid, message id or number: indexed look-ups instead of one across two tables."""
         term = search_term.strip()
         if not term:
             return queryset, False
-        return queryset.filter(Q(subscriber__in=ids_of(term)) | Q(msgid=term)), False
+        is_number = term.isascii() and term.isdigit()
+        by_number = Q(pk=int(term)) if is_number and len(term) < LONGEST_KEY else Q(pk__in=[])
+        by_msgid = Q(msgid=term) & ~Q(msgid="")
+        return queryset.filter(Q(subscriber__in=ids_of(term)) | by_msgid | by_number), False
+
+    def is_split(self, asked: Mapping[str, str]) -> bool:
+        """A job's rows are kept by state."""
+        return "job" in asked
 
     @admin.display(description=_("time"))
     def time(self, row: Delivery) -> datetime:
@@ -149,9 +145,18 @@ class SkipAdmin(PersonLogAdmin):
     """The people of a job who were left out when its audience was frozen."""
 
     list_display = ("person", "job", "reason")
-    list_filter = (OfJob, "reason")
+    list_filter = (OfJob,)
+    tab_field = "reason"
     fields = ("person", "job", "reason")
     joined = ("subscriber", "job")
+
+    def tabs_of(self, asked: Mapping[str, str]) -> Sequence[tuple[str, Any]]:
+        """Count the reasons of one job; there is no index to count them of all jobs."""
+        return super().tabs_of(asked) if "job" in asked else ()
+
+    def is_split(self, asked: Mapping[str, str]) -> bool:
+        """A job's rows are kept by reason."""
+        return "job" in asked
 
 
 @admin.register(Pace)
@@ -184,6 +189,7 @@ class ResponseAdmin(PersonLogAdmin):
 class OpenAdmin(ResponseAdmin):
     """Cards that were tapped."""
 
+    moment = "at"
     list_display = ("at", "person", "message")
     fields = ("person", "message", "at")
 
@@ -192,6 +198,7 @@ class OpenAdmin(ResponseAdmin):
 class ConversionAdmin(ResponseAdmin):
     """Goals that were reached."""
 
+    moment = "at"
     list_display = ("at", "person", "goal", "value", "message")
     fields = ("person", "goal", "value", "message", "at")
 
@@ -200,6 +207,6 @@ class ConversionAdmin(ResponseAdmin):
 class FeedbackAdmin(ResponseAdmin):
     """What people thought of a card."""
 
+    tab_field = "kind"
     list_display = ("at", "person", "kind", "text", "message")
-    list_filter = ("kind",)
     fields = ("person", "kind", "text", "message", "at")

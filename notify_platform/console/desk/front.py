@@ -106,7 +106,7 @@ def _programs(request: HttpRequest) -> Mapping[int, str]:
 
 def boards(request: HttpRequest, programs: Mapping[int, str], seen: Mapping[int, Overview]) -> list[Board]:
     """Return one board for each mini-program, by name."""
-    steps = setup.of_programs(request, programs.keys())
+    steps = setup.of_programs(request, seen)
     lines = _job_lines(programs)
     return [
         Board(
@@ -150,7 +150,7 @@ def _tiles(pk: int, seen: Overview) -> list[Tile]:
             _("delivered in 7 days"),
             f"{week.delivered:,}",
             _join(_today(today.delivered), _share(week.delivered, week.accepted, _("%(percent)s of those accepted"))),
-            f"{reverse('admin:delivery_delivery_changelist')}?state=delivered",
+            f"{reverse('admin:delivery_delivery_changelist')}{of_program}&state=delivered",
             _trend(week.delivered, before.delivered),
         ),
         Tile(

@@ -193,5 +193,6 @@ def _is_key(text: str) -> bool:
 class VisitAdmin(PersonLogAdmin):
     """When people opened the mini-program."""
 
+    moment = "at"
     list_display = ("at", "person", "page")
     fields = ("person", "page", "at")

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from notify_platform.callbacks.models import CallbackEvent
+from notify_platform.insights.overview import Overview
 from notify_platform.jobs.models import SendJob
-from subscriptions.models import Grant, Scene, Subscription
+from subscriptions.models import Scene
 from templates_app.models import AccessToken, MessageTemplate, MiniProgram
 
 PROGRAM = "templates_app.change_miniprogram"
@@ -33,35 +34,37 @@ class Step:
     needs: str
 
 
-def of_programs(request: HttpRequest, ids: Collection[int]) -> Mapping[int, Sequence[Step]]:
+def of_programs(request: HttpRequest, seen: Mapping[int, Overview]) -> Mapping[int, Sequence[Step]]:
     """Return the list of every mini-program that is not set up yet: one query for all of them."""
     found = {}
-    for facts in _facts(ids):
+    for facts in _facts(seen.keys()):
+        # What was sent had been agreed to. Asking the grants themselves could read all of another mini-program's.
+        one = seen[facts["pk"]]
+        facts["agreed"] = facts["sent"] or bool(one.stock.available or one.week.agreed or one.week_before.agreed)
         steps = [_token(facts), _callback(facts), _templates(facts), _consent(facts), _sending(facts)]
         if not all(step.is_done for step in steps):
             found[facts["pk"]] = [_for_colleague(request, step) for step in steps]
     return found
 
 
-def _facts(ids: Collection[int]) -> Sequence[Mapping[str, Any]]:
+def _facts(ids: Collection[int]) -> Sequence[dict[str, Any]]:
     """Ask for what is set and what has happened; each is a probe of an index."""
     own = {"mini_program": OuterRef("pk")}
-    of_template = {"template__mini_program": OuterRef("pk")}
+    # In the order of an index, so that the database looks there and not through the pushes of the others.
+    pushed = CallbackEvent.objects.filter(**own).order_by("identity").values("pk")[:1]
     live = MessageTemplate.objects.filter(
         **own, state=MessageTemplate.State.LIVE, kind__in=MessageTemplate.SENDABLE_KINDS
     )
     rows = MiniProgram.objects.filter(pk__in=ids).annotate(
         fetched=Exists(AccessToken.objects.filter(**own, fetched_at__isnull=False)),
-        called=Exists(CallbackEvent.objects.filter(**own)),
+        called=Subquery(pushed),
         listed=Exists(live),
         asks=Exists(Scene.objects.filter(**own, is_active=True, asks__isnull=False)),
-        agreed=Exists(Grant.objects.filter(**of_template)),
-        subscribed=Exists(Subscription.objects.filter(**of_template, state=Subscription.State.ON)),
         sent=Exists(SendJob.objects.filter(**own, started_at__isnull=False)),
         has_secret=~Exists(MiniProgram.objects.filter(pk=OuterRef("pk"), app_secret="")),
         has_keys=~Exists(MiniProgram.objects.filter(pk=OuterRef("pk"), callback_token="")),
     )
-    columns = ("pk", "app_id", "fetched", "called", "listed", "asks", "agreed", "subscribed", "sent")
+    columns = ("pk", "app_id", "fetched", "called", "listed", "asks", "sent")
     return list(rows.values(*columns, "has_secret", "has_keys"))
 
 
@@ -81,7 +84,9 @@ def _callback(facts: Mapping[str, Any]) -> Step:
     wrong = _("WeChat has pushed nothing yet. Enter this address in its console: %(url)s") % {"url": address}
     if not facts["has_keys"]:
         wrong = _("The callback token is missing. Make one up and enter it here and in WeChat's console.")
-    return Step(_("Callback"), facts["called"], wrong, _program_url(facts), _("Set the callback up"), PROGRAM)
+    return Step(
+        _("Callback"), facts["called"] is not None, wrong, _program_url(facts), _("Set the callback up"), PROGRAM
+    )
 
 
 def _templates(facts: Mapping[str, Any]) -> Step:
@@ -96,9 +101,8 @@ def _consent(facts: Mapping[str, Any]) -> Step:
     wrong = _("Nobody has agreed yet. Put the scene's lines of code into the mini-program, then tap once yourself.")
     if not facts["asks"]:
         wrong = _("No scene asks for consent. Make one and bind the templates to it.")
-    done = facts["agreed"] or facts["subscribed"]
     url = reverse("admin:subscriptions_scene_changelist")
-    return Step(_("First consent"), done, wrong, url, _("Go to the scenes"), "subscriptions.view_scene")
+    return Step(_("First consent"), facts["agreed"], wrong, url, _("Go to the scenes"), "subscriptions.view_scene")
 
 
 def _sending(facts: Mapping[str, Any]) -> Step:

@@ -63,6 +63,7 @@ class VariantAdmin(LogAdmin):
 class EventAdmin(PersonLogAdmin):
     """What back ends reported."""
 
+    moment = "received_at"
     list_display = ("occurred_at", "event", "event_id", "person", "subject", "undone_at")
     list_filter = (OfMiniProgram,)
     fields = (

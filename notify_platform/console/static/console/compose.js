@@ -33,7 +33,7 @@
       const answer = await here.ask("look", { reach });
       if (number !== looks) return;
       here.part("five").innerHTML = answer.cards;
-      here.useValues(answer.values);
+      here.useValues(answer.values, answer.whose);
       showFindings(answer.findings);
       const list = here.part("when");
       list.replaceChildren(...answer.when.map((sentence) => Object.assign(document.createElement("li"), { textContent: sentence })));
@@ -121,7 +121,7 @@
   // A page of its own that speaks of the saved draft.
   async function goOn(button) {
     const answer = await here.save("draft");
-    if (answer) window.location.assign(answer[button.dataset.then] || button.href);
+    if (answer) window.location.assign(answer[button.dataset.then]);
   }
 
   // --- another template ---------------------------------------------------------------------------------------------

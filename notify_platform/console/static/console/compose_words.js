@@ -8,8 +8,9 @@
   const HAN = /\p{Script=Han}/u;
   let values = {};
 
-  here.useValues = (found) => {
+  here.useValues = (found, whose) => {
     values = found;
+    here.part("card-note").textContent = whose;
     here.showWords();
   };
 

@@ -1,0 +1,98 @@
+"""Reading tables that only grow: counts that stop, pages by key, and where in a table a day begins.
+
+Each is one statement whatever the number of sets, the same on PostgreSQL and SQLite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connection, models
+from django.db.models import Model, Q, QuerySet
+
+# Rows are numbered when they are written and stamped by the clock of their statement: two that are written at the same
+# time may stand the other way round.
+SLACK = timedelta(minutes=5)
+
+
+def capped_counts(sets: Sequence[QuerySet[Any, Any]], *, cap: int) -> list[int]:
+    """Count each set of rows, and stop at ``cap``."""
+    parts = [_select(rows.order_by().values("pk")[:cap]) for rows in sets]
+    if not parts:
+        return []
+    counts = ", ".join(f"(SELECT COUNT(*) FROM ({sql}) AS s{number})" for number, (sql, _) in enumerate(parts))  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {counts}", [value for _, params in parts for value in params])
+        return list(cursor.fetchone())
+
+
+def page_of_keys(sets: Sequence[QuerySet[Any, Any]], *, newest_first: bool, limit: int) -> list[int]:
+    """Return the first keys of several sets together.
+
+    One set for each value of an index's column: each is read in the order of its index, none is sorted.
+    """
+    order = "-pk" if newest_first else "pk"
+    selects = [_select(rows.order_by(order).values("pk")[:limit]) for rows in sets]
+    # PostgreSQL would want to know the type of nothing.
+    parts = [select for select in selects if select is not _NOTHING]
+    if not parts:
+        return []
+    union = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS s{number}" for number, (sql, _) in enumerate(parts))  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(union, [value for _, params in parts for value in params])
+        keys = [row[0] for row in cursor.fetchall()]
+    return sorted(keys, reverse=newest_first)[:limit]
+
+
+_NOTHING: Final[tuple[str, Sequence[Any]]] = ("SELECT NULL WHERE 1 = 0", ())
+
+
+def _select(rows: QuerySet[Any, Any]) -> tuple[str, Sequence[Any]]:
+    try:
+        return rows.query.sql_with_params()
+    except EmptyResultSet:
+        return _NOTHING
+
+
+def between(model: type[Model], *, moment: str, since: datetime | None, until: datetime | None) -> Q:
+    """Return the condition that a row's ``moment`` lies in a span (its end excluded).
+
+    Keys grow with time, so the span is one of keys too: no index on the time has to be kept for it.
+    """
+    condition = Q()
+    if since is not None:
+        condition &= Q(**{f"{moment}__gte": since, "pk__gte": first_key_at(model, moment=moment, at=since - SLACK)})
+    if until is not None:
+        condition &= Q(**{f"{moment}__lt": until, "pk__lt": first_key_at(model, moment=moment, at=until + SLACK)})
+    return condition
+
+
+def first_key_at(model: type[Model], *, moment: str, at: datetime) -> int:
+    """Return the key from which on rows are of that moment or later, by halving: some twenty look-ups in one statement.
+
+    ``moment`` must grow with the key, as what the platform stamps itself does.
+    """
+    quote = connection.ops.quote_name
+    field = model._meta.get_field(moment)
+    if not isinstance(field, models.Field):
+        raise TypeError(f"{model.__name__}.{moment} has no column")
+    table, column = quote(model._meta.db_table), quote(str(field.column))
+    middle = "(low + high) / 2"
+    is_before = f"(SELECT {column} FROM {table} WHERE id >= {middle} ORDER BY id LIMIT 1) < %s"  # noqa: S608
+    sql = f"""
+        WITH RECURSIVE halving(low, high) AS (
+            SELECT COALESCE(MIN(id), 0), COALESCE(MAX(id), 0) + 1 FROM {table}
+            UNION ALL
+            SELECT CASE WHEN {is_before} THEN {middle} + 1 ELSE low END,
+                   CASE WHEN {is_before} THEN high ELSE {middle} END
+            FROM halving WHERE low < high
+        )
+        SELECT MAX(low) FROM halving
+    """  # noqa: S608
+    value = field.get_db_prep_value(at, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [value, value])
+        return int(cursor.fetchone()[0])

@@ -1,0 +1,167 @@
+"""Row ``lists``: every list of the desk that grows, with five thousand rows and with five million."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from notify_platform.delivery.models import Delivery
+from subscriptions.models import Audience, Scene
+from tests import factories
+from tests.bench.rows import Goal, Raw, Scale
+from tests.bench.seeding import History
+
+RATIO = 1.5
+Figures = dict[str, dict[str, float]]
+
+LOG, SKIPS = "delivery_delivery", "delivery_skip"
+
+
+def measure(scale: Scale) -> dict[str, Any]:
+    """Measure the pages on a short history, make it long, measure them again."""
+    history = _stage()
+    rows = scale.rows if connection.vendor == "postgresql" else scale.rows // 5
+    few = min(scale.few_rows, rows)
+    history.grow(to=few)
+    short = _pages(history, scale=scale)
+    began = time.perf_counter()
+    history.grow(to=rows)
+    seconds = round(time.perf_counter() - began)
+    return {"few": few, "many": rows, "seconds_to_seed": seconds, "short": short, "long": _pages(history, scale=scale)}
+
+
+def _stage() -> History:
+    program = factories.a_mini_program()
+    # As many as jobs: a person stands to each in one relation.
+    template, *_more = [factories.a_template(program) for _ in range(5)]
+    audience = Audience.objects.create(mini_program=program, name="Everybody")
+    jobs = [factories.a_job(template, audience=audience) for _ in range(5)]
+    scene = Scene.objects.create(mini_program=program, code="order-paid", name="Order paid")
+    user = User.objects.create_superuser("bench", password="x")
+    return History(program=program, template=template, jobs=jobs, scene=scene, user=user)
+
+
+def addresses(history: History) -> dict[str, str]:
+    """What is measured → its address. Deep pages lie in the middle of the table."""
+    job, middle = history.jobs[0].pk, Delivery.objects.order_by("-pk").values_list("pk", flat=True)[0] // 2
+    person = history.a_person()
+
+    def page(name: str, query: str = "") -> str:
+        return reverse(f"admin:{name}_changelist") + query
+
+    return {
+        "delivery log": page(LOG),
+        "log, all time": page(LOG, "?period=all"),
+        "log, a page in the middle": page(LOG, f"?period=all&older={middle}"),
+        "log, its oldest page": page(LOG, "?period=all&newer=0"),
+        "log, refused by WeChat": page(LOG, "?state=failed&period=all"),
+        "log, one code of WeChat": page(LOG, "?state=failed&error_code__exact=43101&period=all"),
+        "log, three states together": page(LOG, "?state=taken&period=all"),
+        "log of a job": page(LOG, f"?job={job}"),
+        "log of a job, not sent, muted": page(LOG, f"?job={job}&state=skipped&reason__exact=muted"),
+        "log, one day last month": page(LOG, f"?since={history.a_day()}&until={history.a_day()}"),
+        "log of an openid": page(LOG, f"?q={person}"),
+        "people left out": page(SKIPS),
+        "people left out of a job": page(SKIPS, f"?job={job}"),
+        "people left out, one reason": page(SKIPS, f"?job={job}&reason=muted"),
+        "grants": page("subscriptions_grant"),
+        "grants, revoked": page("subscriptions_grant", "?state=revoked"),
+        "standing subscriptions": page("subscriptions_subscription"),
+        "answers": page("subscriptions_answer", "?period=all"),
+        "prompt reports": page("subscriptions_promptreport", "?period=all"),
+        "people": page("subscriptions_subscriber"),
+        "visits": page("subscriptions_visit", "?period=all"),
+        "opens": page("delivery_open", "?period=all"),
+        "feedback": page("delivery_feedback"),
+        "callbacks": page("callbacks_callbackevent", "?period=all"),
+        "callbacks, failed": page("callbacks_callbackevent", "?state=failed"),
+        "audit trail": page("core_auditevent", "?period=all"),
+    }
+
+
+def _pages(history: History, *, scale: Scale) -> Figures:
+    client = Client(headers={"host": "127.0.0.1"})
+    client.force_login(history.user)
+    names = addresses(history)
+    for address in names.values():
+        _get(client, address)
+    return {words: _figures(lambda at=address: _get(client, at), scale=scale) for words, address in names.items()}
+
+
+def _get(client: Client, address: str) -> None:
+    answer = client.get(address)
+    if answer.status_code != 200:
+        raise RuntimeError(f"{address}: {answer.status_code}")
+
+
+def _figures(get: Callable[[], None], *, scale: Scale) -> dict[str, float]:
+    with CaptureQueriesContext(connection) as captured:
+        get()
+        queries = len(captured)
+    took, cpu = [], []
+    for _ in range(scale.rounds):
+        began, used = time.perf_counter(), _cpu_seconds()
+        get()
+        took.append((time.perf_counter() - began) * 1000)
+        cpu.append((_cpu_seconds() - used) * 1000)
+    # Of the clock the best round, for the two sizes are minutes apart; of the CPU the mean: the kernel counts in ticks.
+    return {"ms": round(min(took), 1), "cpu_ms": round(mean(cpu), 1), "queries": queries}
+
+
+def _cpu_seconds() -> float:
+    """What this process has used, and the database's own process behind the connection."""
+    used = time.process_time()
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            fields = Path(f"/proc/{cursor.fetchone()[0]}/stat").read_text().rpartition(")")[2].split()
+        # Fields 14 and 15 of proc(5), counted from 1; the name in brackets is the second.
+        used += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return used
+
+
+# --- reading the figures -------------------------------------------------------------------------------------------
+
+
+def _ratio(raw: Raw, words: str) -> float:
+    return float(raw["long"][words]["cpu_ms"]) / max(float(raw["short"][words]["cpu_ms"]), 0.1)
+
+
+def goals(raw: Raw) -> list[Goal]:
+    """Hold the figures against the promise."""
+    slowest = max(raw["long"], key=lambda words: _ratio(raw, words))
+    different = [words for words in raw["long"] if raw["long"][words]["queries"] != raw["short"][words]["queries"]]
+    worst, size = _ratio(raw, slowest), f"{raw['few']:,} and {raw['many']:,} rows"
+    return [
+        Goal(f"the same number of queries with {size}", ", ".join(different) or "the same on all pages", not different),
+        Goal(f"≤ {RATIO} × the CPU time with {size}", f"{worst:.2f} ({slowest})", worst <= RATIO),
+    ]
+
+
+def table(raw: Raw) -> dict[str, Mapping[str, str]]:
+    """Name of a page → heading → figure."""
+    return {
+        words: {
+            "queries": str(raw["long"][words]["queries"]),
+            "CPU ms, few rows": f"{raw['short'][words]['cpu_ms']:.0f}",
+            "CPU ms, many rows": f"{raw['long'][words]['cpu_ms']:.0f}",
+            "ms, many rows": f"{raw['long'][words]['ms']:.0f}",
+            "times": f"{_ratio(raw, words):.2f}",
+        }
+        for words in raw["long"]
+    }
+
+
+def profiles(raw: Raw) -> dict[str, Mapping[str, float]]:
+    """Nothing is watched inside a page."""
+    return {}
