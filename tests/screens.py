@@ -119,8 +119,9 @@ class Play:
     def press(self, page: Page, job: str, deed: str) -> None:
         """Press one of a job's buttons and say yes."""
         page.goto(f"{job.replace('/change/', '')}/do/{deed}/")
-        if (name := page.locator("input[name=name]")).count():
-            name.fill(page.locator("[data-name]").first.inner_text())
+        if (name := page.locator("#id_name")).count():
+            asked = page.locator('label[for="id_name"]').inner_text()
+            name.fill(asked[asked.index("“") + 1 : asked.rindex("”")])
         page.locator('main form[method="post"] button[type="submit"], #content form[method="post"] button').last.click()
         page.wait_for_load_state("networkidle")
 
