@@ -38,10 +38,14 @@ def submit(job: SendJob, *, by: AbstractBaseUser | None, rehearsal: Mapping[str,
 
     A job that can reach no more people than the mini-program's threshold needs no second person and is scheduled.
     """
-    previews.check(job)
-    reach = previews.reach(job)
-    small = 0 < job.mini_program.approval_threshold >= reach
+    rehearsed = versions.content_of(job)
     with transaction.atomic():
+        _lock(job)
+        if versions.content_of(job) != rehearsed:
+            raise Refused(_("Somebody changed the job meanwhile, so nothing was submitted."), code="changed")
+        previews.check(job)
+        reach = previews.reach(job)
+        small = _is_small(job, reach=reach)
         moved = _move(
             job,
             frm={State.DRAFT},
@@ -71,15 +75,16 @@ def approve(job: SendJob, *, by: AbstractBaseUser, seen: str = "", rehearsal: Ma
     ``seen`` is the digest of what the approver had before them; without one it is what was handed over. When the
     audience or the template is not that any more, they have to look again. ``rehearsal`` is the dry run they saw then.
     """
-    _require_second_person(job, by)
-    previews.check(job)
-    now = _version(job, by=by, is_approved=True)
-    if (seen or _handed_over(job)) not in {"", versions.digest(now["content"])}:
-        raise Refused(
-            _("The audience or the template has changed meanwhile, so nothing was approved. Look at the job again."),
-            code="changed",
-        )
     with transaction.atomic():
+        _lock(job)
+        _require_second_person(job, by)
+        previews.check(job)
+        now = _version(job, by=by, is_approved=True)
+        if (seen or _handed_over(job)) not in {"", versions.digest(now["content"])}:
+            raise Refused(
+                _("The job, its audience or its template has changed, so nothing was approved. Look at it again."),
+                code="changed",
+            )
         moved = _move(
             job,
             frm={State.SUBMITTED},
@@ -95,10 +100,11 @@ def approve(job: SendJob, *, by: AbstractBaseUser, seen: str = "", rehearsal: Ma
 
 def refuse(job: SendJob, *, by: AbstractBaseUser, reason: str) -> None:
     """Send a submitted job back to its composer, with the reason. Raises ``Refused`` for one's own, as ``approve``."""
-    _require_second_person(job, by)
     if not reason.strip():
         raise Refused(_("Say why, so that the composer can mend it."), fields={"reason": _("required")})
     with transaction.atomic():
+        _lock(job)
+        _require_second_person(job, by)
         _require(
             _move(job, frm={State.SUBMITTED}, to=State.DRAFT, refusal=reason.strip()[:400]),
             job,
@@ -116,9 +122,15 @@ def reopen(job: SendJob, *, by: AbstractBaseUser) -> None:
 
 
 def start(job: SendJob, *, by: AbstractBaseUser | None = None) -> None:
-    """Begin to send a scheduled job now; from here on its audience is frozen."""
+    """Begin to send a scheduled job now; from here on its audience is frozen.
+
+    One that was small enough to need no second person, and is not any more, waits for approval instead (``Refused``).
+    """
     if job.is_pattern:
         raise Refused(_("A series is sent by its schedule."), code="wrong_state")
+    if _hand_over_outgrown(job):
+        sentence = _("By now the job may reach more people than go out without a second person: it waits for approval.")
+        raise Refused(sentence, code="needs_approval")
     with transaction.atomic():
         newest = Subscriber.objects.filter(mini_program_id=job.mini_program_id).aggregate(newest=Max("pk"))["newest"]
         moved = _move(job, frm={State.SCHEDULED}, to=State.RUNNING, started_at=Now(), fanout_upto=newest or 0)
@@ -280,6 +292,29 @@ def note_pruned_skips(job: SendJob, *, by_reason: Mapping[str, int]) -> None:
     sums = Counter(job.pruned_skips)
     sums.update(by_reason)
     SendJob.objects.filter(pk=job.pk).update(pruned_skips=dict(sums))
+
+
+def _lock(job: SendJob) -> None:
+    """Hold the row and know it as it is: what was loaded with the request may have been changed since."""
+    job.refresh_from_db(from_queryset=SendJob.objects.select_for_update(of=("self",)))
+
+
+def _is_small(job: SendJob, *, reach: int) -> bool:
+    return 0 < job.mini_program.approval_threshold >= reach
+
+
+def _hand_over_outgrown(job: SendJob) -> bool:
+    """Let a scheduled job that nobody approved wait for approval, when it is not small any more."""
+    with transaction.atomic():
+        _lock(job)
+        if job.state != State.SCHEDULED or job.approved_by_id is not None:
+            return False
+        reach = previews.reach(job)
+        if _is_small(job, reach=reach):
+            return False
+        _move(job, frm={State.SCHEDULED}, to=State.SUBMITTED)
+        audit(None, action="outgrown", subject=_subject(job), mini_program=job.mini_program_id, reach=reach)
+    return True
 
 
 def _move(job: SendJob, *, frm: Collection[str], to: SendJob.State, **changes: Any) -> bool:

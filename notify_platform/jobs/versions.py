@@ -14,12 +14,12 @@ from typing import Any
 
 from django.db.models import Count, Max
 
-from notify_platform.jobs.models import SendJob
+from notify_platform.jobs.models import SendJob, Series
 from subscriptions.models import Audience, AudienceMember
 
 # Older ones are dropped: a job that goes back and forth so often has been read before.
 KEPT = 10
-ORDER = ("name", "purpose", "template", "fields", "audience", "words", "fit", "times", "pace")
+ORDER = ("name", "purpose", "template", "fields", "audience", "words", "fit", "times", "repeat", "pace")
 Content = dict[str, Any]
 
 
@@ -51,6 +51,17 @@ def content_of(job: SendJob) -> Content:
             name: _moment(getattr(job, name)) for name in ("starts_at", "not_after", "window_from", "window_until")
         },
         "pace": str(job.pace_per_second or ""),
+        **({"repeat": _schedule(job.series)} if job.is_pattern and job.series else {}),
+    }
+
+
+def _schedule(series: Series) -> Content:
+    return {
+        "weekdays": "、".join(map(str, series.weekdays)),
+        "at_time": _moment(series.at_time),
+        "starts_on": series.starts_on.isoformat(),
+        "ends_on": series.ends_on.isoformat() if series.ends_on else "",
+        "within_hours": series.within_hours,
     }
 
 

@@ -121,6 +121,45 @@ def test_a_job_for_more_people_than_the_threshold_waits_for_approval(mini_progra
     assert draft.state == State.SUBMITTED
 
 
+def test_what_was_changed_after_it_was_looked_at_is_not_submitted(draft, composer):
+    as_it_was = SendJob.objects.get(pk=draft.pk)
+    SendJob.objects.filter(pk=draft.pk).update(purpose="Something else.")
+
+    with pytest.raises(Refused) as refusal:
+        jobs.submit(as_it_was, by=composer)
+
+    draft.refresh_from_db()
+    assert (refusal.value.code, draft.state, trail()) == ("changed", State.DRAFT, [])
+
+
+def test_who_submitted_meanwhile_does_not_approve(draft, composer, approver):
+    jobs.submit(draft, by=composer)
+    as_it_was = SendJob.objects.get(pk=draft.pk)
+    jobs.reopen(draft, by=approver)
+    jobs.submit(draft, by=approver)
+
+    with pytest.raises(Refused) as refusal:
+        jobs.approve(as_it_was, by=approver)
+
+    draft.refresh_from_db()
+    assert (refusal.value.code, draft.state, draft.approved_by) == ("own_job", State.SUBMITTED, None)
+
+
+def test_a_small_job_that_has_grown_waits_for_a_second_person_when_its_time_comes(draft, composer):
+    MiniProgram.objects.filter(pk=draft.mini_program_id).update(approval_threshold=10)
+    SendJob.objects.filter(pk=draft.pk).update(starts_at=timezone.now() - timedelta(minutes=1))
+    draft.refresh_from_db()
+    jobs.submit(draft, by=composer)
+    assert draft.state == State.SCHEDULED
+    people = factories.subscribers(draft.mini_program, count=11)
+    factories.grants(draft.template, to=people)
+
+    assert jobs.start_due() == 0
+
+    draft.refresh_from_db()
+    assert (draft.state, draft.started_at, trail()) == (State.SUBMITTED, None, ["submit", "outgrown"])
+
+
 def test_a_refusal_needs_a_reason_and_brings_the_job_back(draft, composer, approver):
     jobs.submit(draft, by=composer)
     with pytest.raises(Refused):

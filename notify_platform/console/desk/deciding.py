@@ -48,6 +48,11 @@ _LABELS = {
     "not_after": gettext_lazy("not after"),
     "window_from": gettext_lazy("send only from"),
     "window_until": gettext_lazy("send only until"),
+    "weekdays": gettext_lazy("weekdays"),
+    "at_time": gettext_lazy("repeated at"),
+    "starts_on": gettext_lazy("repeated from"),
+    "ends_on": gettext_lazy("repeated until"),
+    "within_hours": gettext_lazy("send within (hours)"),
     "pace": gettext_lazy("pace (messages per second)"),
     "page": gettext_lazy("Page"),
 }

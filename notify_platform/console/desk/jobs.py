@@ -233,7 +233,12 @@ class SendJobAdmin(Following, Repeating, TestPages):
 
 
 def _facts(job: SendJob) -> Mapping[str, Any]:
-    return {"composer": name_of(job.created_by), "approver": name_of(job.approved_by), "words": _words(job)}
+    return {
+        "composer": name_of(job.created_by),
+        "approver": name_of(job.approved_by),
+        "words": _words(job),
+        "when_repeated": schedules.words(job.series) if job.series else "",
+    }
 
 
 def _decision(job: SendJob) -> Mapping[str, Any]:

@@ -32,6 +32,7 @@ ACTIONS: Mapping[str, _StrPromise] = {
     "repeat": _("set a schedule"),
     "unrepeat": _("ended the schedule"),
     "occur": _("made it by the schedule"),
+    "outgrown": _("found more people than go out without a second person, so it waits for approval"),
     "miss": _("left out a time that had passed"),
     "end": _("ended it"),
     "follow_up": _("made it for those who did not get an earlier one"),
