@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from django.db import InterfaceError, OperationalError, connection
+from django.db.models import F
 
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import claims, pacing, settlement, speed
@@ -163,7 +164,9 @@ class Engine:
 
     def _running_jobs(self) -> list[SendJob]:
         running = SendJob.objects.filter(mini_program=self.mini_program, state=SendJob.State.RUNNING)
-        return list(running.select_related("template", "mini_program").defer("versions").order_by("started_at", "pk"))
+        # A test is a few messages somebody waits for, and has an hour.
+        order = (F("test_of").desc(nulls_last=True), "started_at", "pk")
+        return list(running.select_related("template", "mini_program").defer("versions").order_by(*order))
 
     def _claim_for(self, job: SendJob) -> None:
         app_rate = job.mini_program.pace_per_second

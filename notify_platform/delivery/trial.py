@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from notify_platform.core.errors import Refused
 from notify_platform.core.models import audit
 from notify_platform.delivery import fanout
+from notify_platform.delivery.models import Delivery
 from notify_platform.jobs import jobs, previews
 from notify_platform.jobs.models import SendJob
 from subscriptions.grants import ledger
@@ -87,8 +88,13 @@ def send(job: SendJob, *, to: Collection[int], card_state: str, by: AbstractBase
         raise Refused(_("At most %(most)d testers at once.") % {"most": MOST_AT_ONCE}, code="too_many")
     previews.check_card(job)
     with transaction.atomic():
+        # One after the other: a second press finds the messages of the first.
+        list(SendJob.objects.select_for_update().filter(pk=job.pk).values_list("pk"))
         if chosen.count() != len(wanted):
             raise Refused(_("Somebody you chose is no tester any more, so nothing was sent."), code="no_tester")
+        under_way = Delivery.objects.filter(job__test_of=job, subscriber__in=wanted, state__in=Delivery.OPEN)
+        if under_way.exists():
+            raise Refused(_("A test to somebody you chose is still under way. Wait for its result."), code="under_way")
         test = jobs.start_test(job, by=by, card_state=card_state, people=len(wanted))
         fanout.to_testers(test, people=chosen)
     return test

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from django.db.models import Exists, OuterRef
+
 from notify_platform.core.errors import Refused
 from notify_platform.insights import days
 from notify_platform.jobs.models import SendJob, Series
@@ -41,8 +43,10 @@ def messages(mini_program: MiniProgram, *, first: date, count: int, now: datetim
 
 
 def _series(mini_program: MiniProgram) -> list[tuple[Series, SendJob]]:
-    """Return each active series with its latest job, which says what it sends and to whom."""
-    active = {series.pk: series for series in Series.objects.filter(mini_program=mini_program, is_active=True)}
+    """Return each series that comes, with its latest job, which says what it sends and to whom."""
+    agreed = SendJob.objects.filter(series=OuterRef("pk"), occurrence__isnull=True, state=SendJob.State.SCHEDULED)
+    coming = Series.objects.filter(Exists(agreed), mini_program=mini_program, is_active=True)
+    active = {series.pk: series for series in coming}
     # Later jobs overwrite earlier ones.
     latest = dict(SendJob.objects.filter(series__in=active).order_by("pk").values_list("series", "pk"))
     jobs = SendJob.objects.filter(pk__in=latest.values()).select_related("audience")

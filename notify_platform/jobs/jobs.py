@@ -118,6 +118,7 @@ def reopen(job: SendJob, *, by: AbstractBaseUser) -> None:
     with transaction.atomic():
         moved = _move(job, frm={State.SUBMITTED, State.SCHEDULED}, to=State.DRAFT, approved_by=None, approved_at=None)
         _require(moved, job, _("Only a job that has not started can be taken back."))
+        _cancel_occurrences(job, by=by)
         audit(by, action="reopen", subject=_subject(job), mini_program=job.mini_program_id)
 
 
@@ -259,7 +260,21 @@ def cancel(job: SendJob, *, by: AbstractBaseUser) -> None:
     """Stop for good. Who has not been sent to yet gets nothing; what has left stays in the log."""
     with transaction.atomic():
         _require(_move(job, frm=SendJob.CANCELLABLE, to=State.CANCELLED), job, _("This job is over."))
+        _cancel_occurrences(job, by=by)
         audit(by, action="cancel", subject=_subject(job), mini_program=job.mini_program_id)
+
+
+def cancel_upcoming(series_id: int, *, by: AbstractBaseUser) -> None:
+    """Cancel what was made of a series and has not started, in the caller's transaction."""
+    made = SendJob.objects.filter(series=series_id, occurrence__isnull=False, state=State.SCHEDULED)
+    for job in made.order_by("pk"):
+        cancel(job, by=by)
+
+
+def _cancel_occurrences(job: SendJob, *, by: AbstractBaseUser) -> None:
+    """What was made of a pattern goes where the pattern goes."""
+    if job.is_pattern and job.series_id:
+        cancel_upcoming(job.series_id, by=by)
 
 
 def close_cancelled(job: SendJob) -> bool:

@@ -109,7 +109,7 @@ def pause(series: Series, *, by: AbstractBaseUser) -> None:
     with transaction.atomic():
         if not Series.objects.filter(pk=series.pk, is_active=True).update(is_active=False):
             raise Refused(_("The series does not run."), code="wrong_state")
-        _cancel_upcoming(series, by=by)
+        jobs.cancel_upcoming(series.pk, by=by)
         audit(by, action="pause", subject=f"series {series.pk}", mini_program=series.mini_program_id)
 
 
@@ -132,7 +132,6 @@ def end(series: Series, *, by: AbstractBaseUser) -> None:
         pattern = pattern_of(series)
         if pattern is None or pattern.state == State.CANCELLED:
             raise Refused(_("The series has ended."), code="wrong_state")
-        _cancel_upcoming(series, by=by)
         jobs.cancel(pattern, by=by)
         audit(by, action="end", subject=f"series {series.pk}", mini_program=series.mini_program_id)
 
@@ -167,12 +166,6 @@ def _restart(series: Series) -> datetime | None:
     series.next_at = found.at if found else None
     Series.objects.filter(pk=series.pk).update(next_at=series.next_at)
     return series.next_at
-
-
-def _cancel_upcoming(series: Series, *, by: AbstractBaseUser) -> None:
-    upcoming = SendJob.objects.filter(series=series, occurrence__isnull=False, state=State.SCHEDULED)
-    for job in upcoming.order_by("pk"):
-        jobs.cancel(job, by=by)
 
 
 # --- what the worker does --------------------------------------------------------------------------------------------

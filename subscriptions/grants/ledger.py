@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -243,10 +243,11 @@ def give_back(grant_ids: Collection[int]) -> int:
     validities = set(locked.values_list("template", "template__validity_days"))
     revoked = void(held.filter(turned_off_since()), by=Grant.RevokedBy.PERSON)
     # While it was in use its popup may have turned out to be another one's (see ``worth``).
-    ends = Case(
-        *(When(template=template, then=end_after(days)) for template, days in validities), output_field=DateTimeField()
+    returned = (
+        held.filter(template=template).update(state=Grant.State.AVAILABLE, settled_at=None, expires_at=end_after(days))
+        for template, days in validities
     )
-    return revoked + held.update(state=Grant.State.AVAILABLE, settled_at=None, expires_at=ends)
+    return revoked + sum(returned)
 
 
 def revoke_refused(*, template: MessageTemplate, refusals: Collection[Refusal]) -> int:

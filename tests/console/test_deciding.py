@@ -24,7 +24,7 @@ from tests import factories
 from tests.console.conftest import At, Colleague
 
 State = SendJob.State
-CHANGED = "The audience or the template has changed meanwhile, so nothing was approved. Look at the job again."
+CHANGED = "The job, its audience or its template has changed, so nothing was approved. Look at it again."
 
 
 @pytest.fixture

@@ -54,6 +54,11 @@ def desk(composer: User, at_desk: At) -> Client:
 
 
 @pytest.fixture
+def engineers_desk(colleague: Colleague, at_desk: At) -> Client:
+    return at_desk(colleague("engineer"))
+
+
+@pytest.fixture
 def draft(template: MessageTemplate, testers: list[Subscriber], composer: User) -> SendJob:
     return factories.a_job(template, created_by=composer)
 
@@ -215,7 +220,7 @@ def test_what_is_refused_changes_nothing(case: Any, desk: Client, draft: SendJob
     assert facts() == before
 
 
-@pytest.mark.parametrize("role", ["viewer", "approver", "engineer"])
+@pytest.mark.parametrize("role", ["viewer", "approver"])
 def test_only_who_writes_jobs_tries_them_out(
     role: str, draft: SendJob, testers: list[Subscriber], colleague: Colleague, at_desk: At
 ) -> None:
@@ -233,12 +238,12 @@ def test_a_forged_post_is_refused(draft: SendJob, testers: list[Subscriber], com
     assert facts() == before
 
 
-def test_testers_are_added_by_their_whole_openid_and_taken_off(desk: Client, draft: SendJob) -> None:
+def test_testers_are_added_by_their_whole_openid_and_taken_off(engineers_desk: Client, draft: SendJob) -> None:
     (person,) = factories.subscribers(draft.mini_program, count=1, nickname="小李")
-    desk.post(url(draft), {"do": "add", "openid": f" {person.openid} "})
+    engineers_desk.post(url(draft), {"do": "add", "openid": f" {person.openid} "})
     person.refresh_from_db()
     assert person.tester_since is not None
-    desk.post(url(draft), {"do": "remove", "tester": person.pk})
+    engineers_desk.post(url(draft), {"do": "remove", "tester": person.pk})
     person.refresh_from_db()
     assert person.tester_since is None
     assert list(
@@ -249,11 +254,43 @@ def test_testers_are_added_by_their_whole_openid_and_taken_off(desk: Client, dra
     ]
 
 
-def test_an_openid_nobody_has_is_refused(desk: Client, draft: SendJob) -> None:
+def test_who_composes_names_no_testers_and_who_names_them_sends_no_test(
+    desk: Client, engineers_desk: Client, draft: SendJob, testers: list[Subscriber]
+) -> None:
+    (customer,) = factories.subscribers(draft.mini_program, count=1)
+    before = facts()
+    assert desk.post(url(draft), {"do": "add", "openid": customer.openid}).status_code == 403
+    assert desk.post(url(draft), {"do": "remove", "tester": testers[0].pk}).status_code == 403
+    assert engineers_desk.post(url(draft), sent(testers)).status_code == 403
+    assert facts() == before
+
+
+def test_a_second_press_sends_no_second_test(desk: Client, draft: SendJob, testers: list[Subscriber]) -> None:
+    desk.post(url(draft), sent(testers))
+    before = facts()
+    assert said(desk.post(url(draft), sent(testers[:1]))).startswith("A test to somebody you chose is still under way.")
+    assert facts() == before
+
+
+def test_a_test_leaves_before_a_broadcast_that_began_earlier(
+    desk: Client, draft: SendJob, testers: list[Subscriber]
+) -> None:
+    broadcast = factories.a_running_job(draft.template)
+    desk.post(url(draft), sent(testers))
+    test = SendJob.objects.get(test_of=draft)
+    engine = Engine(draft.mini_program)
+    try:
+        assert [job.pk for job in engine._running_jobs()] == [test.pk, broadcast.pk]
+    finally:
+        engine.close()
+
+
+def test_an_openid_nobody_has_is_refused(engineers_desk: Client, draft: SendJob) -> None:
     (foreign,) = factories.subscribers(factories.a_mini_program(), count=1)
     before = facts()
     for openid in ("", "o-unknown", foreign.openid):
-        assert said(desk.post(url(draft), {"do": "add", "openid": openid})).startswith("Nobody of this mini-program")
+        response = engineers_desk.post(url(draft), {"do": "add", "openid": openid})
+        assert said(response).startswith("Nobody of this mini-program")
     assert facts() == before
 
 

@@ -256,11 +256,10 @@ def test_a_series_wants_the_audience_of_its_last_job_on_each_of_its_days(templat
         starts_on=TODAY,
         ends_on=TODAY + timedelta(days=9),
     )
-    factories.a_job(template, state=SendJob.State.FINISHED, series=series)
+    factories.a_job(template, state=SendJob.State.SCHEDULED, series=series)
     # Friday's job is made already, and must not count twice.
-    factories.a_job(
-        template, state=SendJob.State.SCHEDULED, series=series, starts_at=timezone.now() + timedelta(days=2)
-    )
+    friday = {"occurrence": TODAY + timedelta(days=2), "starts_at": timezone.now() + timedelta(days=2)}
+    factories.a_job(template, state=SendJob.State.SCHEDULED, series=series, **friday)
 
     # Today's hour has passed; then Friday, Wednesday and Friday, and the series is over.
     assert [number for number, messages in enumerate(expected(template)) if messages] == [2, 7, 9]

@@ -12,7 +12,7 @@ from notify_platform.core.models import AuditEvent
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.models import Audience
-from templates_app.models import MessageTemplate
+from templates_app.models import MessageTemplate, MiniProgram
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -208,6 +208,8 @@ def test_a_verb_in_the_wrong_state_is_refused_and_changes_nothing(draft, approve
 
 
 def refusals(job):
+    job.template.save()
+    job.save()
     with pytest.raises(Refused) as refused:
         jobs.submit(job, by=None)
     assert SendJob.objects.get(pk=job.pk).state == State.DRAFT
@@ -281,7 +283,7 @@ def test_scheduled_jobs_start_when_their_time_has_come(template, composer, appro
     early, late, by_hand = (factories.a_job(template, created_by=composer) for _ in range(3))
     SendJob.objects.filter(pk=early.pk).update(starts_at=timezone.now() - timedelta(seconds=1))
     SendJob.objects.filter(pk=late.pk).update(starts_at=timezone.now() + timedelta(hours=1))
-    SendJob.objects.update(state=State.SCHEDULED)
+    SendJob.objects.update(state=State.SCHEDULED, approved_by=approver)
 
     assert jobs.start_due() == 1
     assert dict(SendJob.objects.values_list("pk", "state")) == {

@@ -17,8 +17,9 @@ from django.utils import timezone
 from notify_platform.core.errors import Refused
 from notify_platform.core.models import AuditEvent
 from notify_platform.delivery import upkeep
-from notify_platform.jobs import jobs, series
+from notify_platform.jobs import jobs, series, versions
 from notify_platform.jobs.models import SendJob, Series
+from templates_app.models import MiniProgram
 from tests import factories
 
 State = SendJob.State
@@ -235,6 +236,41 @@ def test_a_paused_series_makes_nothing_and_takes_back_what_has_not_started(runni
     assert series.make_due() == 0
     with pytest.raises(Refused):
         series.pause(running, by=composer)
+
+
+@pytest.mark.parametrize("verb", [jobs.reopen, jobs.cancel])
+def test_what_was_made_of_a_pattern_goes_where_the_pattern_goes(running: Series, draft: SendJob, verb: Any) -> None:
+    move_next(running, at=soon())
+    series.make_due()
+    draft.refresh_from_db()
+    verb(draft, by=factories.a_user())
+    assert [job.state for job in made()] == [State.CANCELLED]
+
+
+def test_the_schedule_is_part_of_what_is_agreed_to(draft: SendJob, composer: User) -> None:
+    repeat(draft, by=composer)
+    jobs.submit(draft, by=composer)
+    seen = versions.digest(versions.content_of(draft))
+    jobs.reopen(draft, by=composer)
+    repeat(draft, by=composer, at_time=time(7))
+    jobs.submit(draft, by=composer)
+    with pytest.raises(Refused) as refusal:
+        jobs.approve(draft, by=factories.a_user(), seen=seen)
+    draft.refresh_from_db()
+    assert (refusal.value.code, draft.state) == ("changed", State.SUBMITTED)
+
+
+def test_a_series_that_has_outgrown_its_threshold_asks_a_second_person(draft: SendJob, composer: User) -> None:
+    MiniProgram.objects.filter(pk=draft.mini_program_id).update(approval_threshold=2)
+    draft.refresh_from_db()
+    row = repeat(draft, by=composer)
+    jobs.submit(draft, by=composer)
+    SendJob.objects.filter(pk=draft.pk).update(submitted_at=timezone.now() - timedelta(days=1))
+    factories.grants(draft.template, to=factories.subscribers(draft.mini_program, count=1))
+    move_next(row, at=timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=1))
+    series.make_due()
+    assert jobs.start_due() == 0
+    assert [(job.state, job.approved_by) for job in made()] == [(State.SUBMITTED, None)]
 
 
 def test_a_resumed_series_comes_on_its_next_day(running: Series, composer: User) -> None:

@@ -186,6 +186,18 @@ def test_a_unit_given_back_can_be_reserved_again(person, template):
     assert ledger.reserve(template=template, subscriber_ids=[person.pk]) == taken
 
 
+@pytest.mark.parametrize("days", [None, 7])
+def test_a_unit_given_back_is_valid_as_long_as_the_template_says(person, template, days):
+    factories.grants(template, to=[person])
+    MessageTemplate.objects.filter(pk=template.pk).update(validity_days=days)
+    unit = Grant.objects.get()
+
+    ledger.give_back(ledger.reserve(template=template, subscriber_ids=[person.pk]).values())
+
+    end = unit.granted_at + timedelta(days=days) if days else None
+    assert list(Grant.objects.values_list("state", "expires_at")) == [(State.AVAILABLE, end)]
+
+
 def test_a_unit_given_back_after_the_person_turned_the_template_off_is_revoked(person, template):
     factories.grants(template, to=[person])
     taken = ledger.reserve(template=template, subscriber_ids=[person.pk])
