@@ -124,6 +124,17 @@ def reopen(job: SendJob, *, by: AbstractBaseUser) -> None:
         audit(by, action="reopen", subject=_subject(job), mini_program=job.mini_program_id)
 
 
+def send_back_all(*, template: MessageTemplate, reason: str) -> int:
+    """The words of a template's scheduled jobs and patterns do not hold any more: back to draft; returns how many."""
+    with transaction.atomic():
+        scheduled = SendJob.objects.select_for_update().filter(template=template, state=State.SCHEDULED)
+        jobs = list(scheduled.order_by("pk"))
+        for job in jobs:
+            _move(job, frm={State.SCHEDULED}, to=State.DRAFT, refusal=reason[:400], approved_by=None, approved_at=None)
+            audit(None, action="reopen", subject=_subject(job), mini_program=job.mini_program_id, reason=reason)
+    return len(jobs)
+
+
 def start(job: SendJob, *, by: AbstractBaseUser | None = None) -> None:
     """Begin to send a scheduled job now; from here on its audience is frozen.
 
