@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from notify_platform.core.clock import database_now
 from notify_platform.core.models import AuditEvent, audit
-from notify_platform.delivery.models import Delivery, Skip
+from notify_platform.delivery.models import Delivery, Skip, Throughput
 from notify_platform.jobs import events, jobs
 from notify_platform.jobs.models import Event, SendJob
 from subscriptions.models import PromptReport, Visit
@@ -100,6 +100,8 @@ RULES = (
     _rows("reports", _("reports of prompts"), 90, rows=PromptReport.objects.all, moment="received_at"),
     Rule("skips", _("people left out of ended jobs"), 90, lambda before: _skips(before).count(), _prune_skips),
     Rule("events", _("data of events"), 90, lambda before: _events(before).count(), _empty_events),
+    # A job that sends lets go of its own within the hour; these are of jobs that send no more.
+    _rows("throughput", _("notes of how fast messages left"), 1, rows=Throughput.objects.all, moment="at"),
 )
 
 

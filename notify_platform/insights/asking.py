@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
 from notify_platform.insights import days
@@ -49,13 +49,18 @@ class Said(NamedTuple):
 
 
 def tally_lately() -> int:
-    """Count today and yesterday again, wherever they are; returns how many rows were written."""
+    """Count today and yesterday again, wherever they are, and what was missed before; returns how many rows."""
     now = timezone.now()
-    return sum(
-        _rebuild_day(days.day_of(now, zone=zone) - timedelta(days=ago), zone=zone)
-        for zone in set(days.zones().values())
-        for ago in (0, 1)
+    return sum(_rebuild_day(day, zone=zone) for zone in set(days.zones().values()) for day in _lately(zone, now=now))
+
+
+def _lately(zone: ZoneInfo, *, now: datetime) -> list[date]:
+    today = days.day_of(now, zone=zone)
+    tallies = AskingTally.objects.exclude(OF_A_SAMPLE).filter(
+        scene__in=Scene.objects.filter(mini_program__time_zone=zone.key).values("pk"),
+        day__gte=today - timedelta(days=days.FURTHEST),
     )
+    return days.to_count(newest=tallies.aggregate(newest=Max("day"))["newest"], today=today)
 
 
 def rebuild(*, first: date, last: date) -> int:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from templates_app.models import MiniProgram
+
+# The days a person looks at, and those they are compared with: further back nothing is counted by itself.
+FURTHEST: Final = 14
 
 
 def zones() -> Mapping[int, ZoneInfo]:
@@ -32,3 +36,13 @@ def bounds(day: date, *, zone: ZoneInfo) -> tuple[datetime, datetime]:
 def row_of(first: date, *, count: int) -> list[date]:
     """Return so many days in a row."""
     return [first + timedelta(days=number) for number in range(count)]
+
+
+def to_count(*, newest: date | None, today: date) -> list[date]:
+    """Return the days to count again: from the day before the newest tally up to today, a fortnight when there is none.
+
+    The oldest comes first: when counting dies halfway, the newest tally says where to go on.
+    """
+    behind = FURTHEST if newest is None else (today - newest).days + 1
+    back = min(max(behind, 1), FURTHEST)
+    return row_of(today - timedelta(days=back), count=back + 1)

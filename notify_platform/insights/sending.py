@@ -7,12 +7,12 @@ while is left in peace. Messages count on the day they left, opens on the day of
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, Max, Q, QuerySet
 from django.utils import timezone
 
 from notify_platform.delivery.models import Delivery, Open
@@ -23,8 +23,6 @@ from notify_platform.jobs.models import SendJob
 State = Delivery.State
 # Sent events and answers of phones may be as late as this; afterwards a job that is over stays as it was counted.
 SETTLING: Final = timedelta(hours=2)
-# The days a person looks at, and those they are compared with.
-FIRST_TIME: Final = 14
 COLUMNS: Final = ("left", "accepted", "delivered", "undelivered", "failed", "opened")
 _COUNTED_AS: Final[Mapping[str, tuple[str, ...]]] = {
     State.SENDING: ("left",),
@@ -39,14 +37,19 @@ Sums = Mapping[int, Counter[str]]
 
 
 def tally_lately() -> int:
-    """Count today and yesterday again, wherever they are, and the first time what was before; returns how many rows."""
+    """Count today and yesterday again, wherever they are, and what was missed before; returns how many rows."""
     now = timezone.now()
-    back = 1 if SendingTally.objects.exists() else FIRST_TIME
     return sum(
-        _rebuild_day(days.day_of(now, zone=zone) - timedelta(days=ago), zone=zone, now=now)
-        for zone in set(days.zones().values())
-        for ago in range(back + 1)
+        _rebuild_day(day, zone=zone, now=now) for zone in set(days.zones().values()) for day in _lately(zone, now=now)
     )
+
+
+def _lately(zone: ZoneInfo, *, now: datetime) -> list[date]:
+    today = days.day_of(now, zone=zone)
+    tallies = SendingTally.objects.filter(
+        job__mini_program__time_zone=zone.key, day__gte=today - timedelta(days=days.FURTHEST)
+    )
+    return days.to_count(newest=tallies.aggregate(newest=Max("day"))["newest"], today=today)
 
 
 def rebuild(*, first: date, last: date) -> int:
@@ -66,7 +69,7 @@ def _rebuild_day(day: date, *, zone: ZoneInfo, now: datetime) -> int:
     sums = _messages(ids, begin=begin, end=end)
     for job_id, opened in _opens(jobs, begin=begin, end=end).items():
         sums[job_id]["opened"] = opened
-    return _write(sums, day=day, now=now)
+    return _write(sums, counted=set(ids), day=day, now=now)
 
 
 def _messages(job_ids: Iterable[int], *, begin: datetime, end: datetime) -> dict[int, Counter[str]]:
@@ -84,16 +87,16 @@ def _opens(jobs: QuerySet[SendJob], *, begin: datetime, end: datetime) -> Mappin
     return dict(rows.values_list("delivery__job").order_by().annotate(number=Count("pk")))
 
 
-def _write(sums: Sums, *, day: date, now: datetime) -> int:
-    """Write what was counted. Of a job left in peace only its opens are new."""
-    known = {row.job_id: row for row in SendingTally.objects.filter(day=day, job__in=sums)}
+def _write(sums: Sums, *, counted: Collection[int], day: date, now: datetime) -> int:
+    """Write what was counted, also that nothing is left of what was. Of a job left in peace only its opens are new."""
+    known = {row.job_id: row for row in SendingTally.objects.filter(day=day, job__in={*sums, *counted})}
     fresh = []
-    for job_id, counted in sums.items():
+    for job_id in {**sums, **known}:
         row = known.get(job_id) or SendingTally(job_id=job_id, day=day)
+        found = sums.get(job_id, Counter())
         seen = [getattr(row, column) for column in COLUMNS]
-        only_opens = set(counted) == {"opened"}
         wanted = [
-            value if only_opens and column != "opened" else counted[column]
+            found[column] if job_id in counted or column == "opened" else value
             for column, value in zip(COLUMNS, seen, strict=True)
         ]
         if row.pk and wanted == seen and row.counted_at > now - SETTLING:

@@ -6,12 +6,13 @@ raises ``Refused`` when the job is not in a state that allows it; a verb the eng
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Max, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
@@ -26,6 +27,8 @@ from templates_app.models import MessageTemplate, MiniProgram
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
+
+logger = logging.getLogger(__name__)
 
 State = SendJob.State
 TEST_LASTS = timedelta(hours=1)
@@ -122,6 +125,17 @@ def reopen(job: SendJob, *, by: AbstractBaseUser) -> None:
         audit(by, action="reopen", subject=_subject(job), mini_program=job.mini_program_id)
 
 
+def send_back_all(*, template: MessageTemplate, reason: str) -> int:
+    """The words of a template's scheduled jobs and patterns do not hold any more: back to draft; returns how many."""
+    with transaction.atomic():
+        scheduled = SendJob.objects.select_for_update().filter(template=template, state=State.SCHEDULED)
+        jobs = list(scheduled.order_by("pk"))
+        for job in jobs:
+            _move(job, frm={State.SCHEDULED}, to=State.DRAFT, refusal=reason[:400], approved_by=None, approved_at=None)
+            audit(None, action="reopen", subject=_subject(job), mini_program=job.mini_program_id, reason=reason)
+    return len(jobs)
+
+
 def start(job: SendJob, *, by: AbstractBaseUser | None = None) -> None:
     """Begin to send a scheduled job now; from here on its audience is frozen.
 
@@ -169,12 +183,17 @@ def start_test(job: SendJob, *, by: AbstractBaseUser, card_state: str, people: i
 
 
 def start_due() -> int:
-    """Start every scheduled job whose time has come; returns how many."""
+    """Start every scheduled job whose time has come; returns how many. One that breaks must not stop the others."""
     started = 0
     for job in SendJob.objects.filter(DUE).order_by("starts_at"):
         try:
             start(job)
         except Refused:
+            continue
+        except OperationalError:
+            raise  # the database is away, for all of them
+        except Exception:
+            logger.exception("job %s cannot be started", job.pk)
             continue
         started += 1
     return started

@@ -7,12 +7,13 @@ compare-and-set on ``next_at``, and a constraint behind it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
@@ -26,6 +27,8 @@ from notify_platform.jobs.occurrences import Schedule
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
+
+logger = logging.getLogger(__name__)
 
 # A job is made this long before its time, so that people see it coming.
 LEAD: Final = timedelta(minutes=5)
@@ -172,9 +175,19 @@ def _restart(series: Series) -> datetime | None:
 
 
 def make_due() -> int:
-    """Make the jobs of all occurrences that are about to come; returns how many series were dealt with."""
-    rows = due().select_related("mini_program").order_by("next_at", "pk")
-    return sum(_deal_with(series) for series in rows)
+    """Make the jobs of all occurrences that are about to come; returns how many series were dealt with.
+
+    A series that breaks must not stop the others.
+    """
+    done = 0
+    for series in due().select_related("mini_program").order_by("next_at", "pk"):
+        try:
+            done += _deal_with(series)
+        except OperationalError:
+            raise  # the database is away, for all of them
+        except Exception:
+            logger.exception("series %s cannot be kept moving", series.pk)
+    return done
 
 
 def due() -> QuerySet[Series]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db import transaction
 from django.utils.translation import gettext
 
 from notify_platform.core import queue
@@ -31,24 +32,29 @@ def sync(mini_program: MiniProgram, *, gateway: Gateway | None = None) -> Snapsh
     finally:
         if gateway is None:
             opened.close()
-    report = catalog.apply_snapshot(mini_program, rows=rows, at=asked_at)
-    _pause_what_broke(mini_program, since=asked_at)
+    with transaction.atomic():
+        # Together: the next sync would see no change, and nobody would stop the jobs.
+        report = catalog.apply_snapshot(mini_program, rows=rows, at=asked_at)
+        _stop_what_broke(mini_program, since=asked_at)
     if report.added:
         # WeChat may have told of people's answers to them before we knew them.
         queue.ring("unmatched", mini_program.pk)
     return report
 
 
-def _pause_what_broke(mini_program: MiniProgram, *, since: datetime) -> None:
-    """Jobs written for keywords that are others now wait until somebody has looked at their words."""
+def _stop_what_broke(mini_program: MiniProgram, *, since: datetime) -> None:
+    """Jobs written for keywords that are others now wait until somebody has looked at their words.
+
+    Running ones are paused. Scheduled ones, and patterns of series, become drafts again; those that wait for approval
+    are looked at anyway.
+    """
     broken = TemplateChange.objects.filter(template__mini_program=mini_program, at=since, breaks_words=True)
     for change in broken.select_related("template"):
+        title = {"title": change.template.title}
         detail = gettext("WeChat has changed the keywords of “%(title)s”. Compare them, then write the job anew.")
-        jobs.pause_all(
-            reason=SendJob.PauseReason.TEMPLATE,
-            detail=detail % {"title": change.template.title},
-            template=change.template,
-        )
+        jobs.pause_all(reason=SendJob.PauseReason.TEMPLATE, detail=detail % title, template=change.template)
+        reason = gettext("WeChat has changed the keywords of “%(title)s”. Compare them, then hand the job over again.")
+        jobs.send_back_all(template=change.template, reason=reason % title)
 
 
 def _rows(mini_program: MiniProgram, *, gateway: Gateway) -> list[dict[str, object]]:

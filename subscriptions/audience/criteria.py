@@ -62,8 +62,8 @@ def consent(value: dict[str, int]) -> Q:
 
 
 def scenes(value: Sequence[int]) -> Q:
-    """Agreed in one of these scenes at least once."""
-    agreed = Answer.objects.filter(scene__in=value, answer="accept")
+    """Agreed in one of these scenes at least once: every word that begins with "accept" is a yes."""
+    agreed = Answer.objects.filter(scene__in=value, answer__startswith="accept")
     return Q(pk__in=agreed.values("subscriber"))
 
 

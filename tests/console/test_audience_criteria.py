@@ -52,10 +52,10 @@ def test_a_standing_subscription_is_consent_without_end(template: MessageTemplat
 
 
 def test_a_scene_means_who_agreed_in_it(template: MessageTemplate) -> None:
-    agreed, refused, _elsewhere = people = factories.subscribers(template.mini_program, count=3)
+    agreed, aloud, refused, _elsewhere = people = factories.subscribers(template.mini_program, count=4)
     scene = Scene.objects.create(mini_program=template.mini_program, code="paid", name="Paid")
     other = Scene.objects.create(mini_program=template.mini_program, code="home", name="Home")
-    said = zip(people, ("accept", "reject", "accept"), (scene, scene, other), strict=True)
+    said = zip(people, ("accept", "acceptWithAudio", "reject", "accept"), (scene, scene, scene, other), strict=True)
     ledger.record(
         [
             NewAnswer(
@@ -65,7 +65,7 @@ def test_a_scene_means_who_agreed_in_it(template: MessageTemplate) -> None:
             for person, word, where in said
         ]
     )  # fmt: skip
-    assert meant(template, scenes=[scene.pk]) == {agreed}
+    assert meant(template, scenes=[scene.pk]) == {agreed, aloud}
     assert refused not in meant(template, scenes=[scene.pk, other.pk])
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.core.models import AuditEvent
 from notify_platform.delivery import fanout, retention, upkeep
-from notify_platform.delivery.models import Delivery, Reason, Skip
+from notify_platform.delivery.models import Delivery, Reason, Skip, Throughput
 from notify_platform.insights import books, funnels
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import Event, SendJob, Trigger, Variant
@@ -227,6 +227,17 @@ def test_the_trail_says_what_a_person_pruned_by_hand(person):
     assert AuditEvent.objects.get(action="prune").detail == {"visits": 3}
 
 
+def test_how_fast_a_job_sent_is_forgotten_also_when_it_never_sends_again(template):
+    over, now = factories.a_running_job(template), timezone.now()
+    ages = [timedelta(days=3), timedelta(hours=25), timedelta(hours=2), timedelta()]
+    Throughput.objects.bulk_create(Throughput(job=over, at=now - age, messages=7) for age in ages)
+
+    while retention.tidy():
+        pass
+
+    assert sorted(now - at for at in Throughput.objects.values_list("at", flat=True)) == [ages[3], ages[2]]
+
+
 # --- the command ---------------------------------------------------------------------------------------------------
 
 
@@ -247,6 +258,7 @@ def test_the_command_tells_what_went_and_how_it_goes_on(person):
         "0 reports of prompts, older than 90 days",
         "0 people left out of ended jobs, older than 90 days",
         "0 data of events, older than 90 days",
+        "0 notes of how fast messages left, older than 1 days",
     ]
     assert err == ["visits: 2 more …"]
 

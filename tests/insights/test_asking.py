@@ -197,6 +197,27 @@ def test_a_popup_told_by_the_phone_and_by_wechat_counts_once():
     assert list(AskingTally.objects.values_list("word", "times")) == [("accept", 1)]
 
 
+def test_the_first_time_and_after_a_downtime_every_missed_day_is_counted():
+    template = factories.a_template(factories.a_mini_program())
+    (person,) = factories.subscribers(template.mini_program, count=1)
+    scene, now = a_scene(template.mini_program, asks=[template]), timezone.now()
+    for ago in (13, 9, 6, 0):
+        a_report(person, scene=scene, at=now - timedelta(days=ago), planned=[template], key=str(ago))
+
+    def counted():
+        tallies = AskingTally.objects.filter(word="planned").order_by("day").values_list("day", flat=True)
+        return [(local_day(now, scene) - day).days for day in tallies]
+
+    asking.tally_lately()
+    assert counted() == [13, 9, 6, 0]
+
+    AskingTally.objects.filter(day__gt=local_day(now, scene) - timedelta(days=9)).delete()
+    # A sample of today says nothing of the days before.
+    asking.sample_lately()
+    asking.tally_lately()
+    assert counted() == [13, 9, 6, 0]
+
+
 def test_a_plan_that_names_a_template_which_is_gone_is_counted_without_it():
     template = factories.a_template(factories.a_mini_program())
     (person,) = factories.subscribers(template.mini_program, count=1)

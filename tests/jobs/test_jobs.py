@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db.models.signals import pre_save
 from django.utils import timezone
 
 from notify_platform.core.errors import Refused
@@ -291,6 +292,25 @@ def test_scheduled_jobs_start_when_their_time_has_come(template, composer, appro
         late.pk: State.SCHEDULED,
         by_hand.pk: State.SCHEDULED,
     }
+
+
+def test_a_job_that_breaks_does_not_keep_the_others_from_starting(template, approver):
+    bad, good = (factories.a_job(template, approved_by=approver) for _ in range(2))
+    for minutes, job in ((2, bad), (1, good)):
+        starts_at = timezone.now() - timedelta(minutes=minutes)
+        SendJob.objects.filter(pk=job.pk).update(state=State.SCHEDULED, starts_at=starts_at)
+
+    def break_one(sender, instance, **_words):
+        if (instance.action, instance.subject) == ("start", f"job {bad.pk}"):
+            raise KeyError("boom")
+
+    pre_save.connect(break_one, sender=AuditEvent)
+    try:
+        assert jobs.start_due() == 1
+    finally:
+        pre_save.disconnect(break_one, sender=AuditEvent)
+
+    assert dict(SendJob.objects.values_list("pk", "state")) == {bad.pk: State.SCHEDULED, good.pk: State.RUNNING}
 
 
 def test_the_engine_stops_the_running_jobs_of_one_template_and_no_others(template, mini_program):

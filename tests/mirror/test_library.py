@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from django.db.models.signals import pre_save
 
 from notify_platform.core.errors import Refused
 from notify_platform.core.models import AuditEvent
+from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob, Trigger
 from notify_platform.mirror import library
 from notify_platform.mirror.library import Fetched
-from templates_app.models import AccessToken, MessageTemplate, TemplateChange
+from templates_app.models import AccessToken, MessageTemplate, MiniProgram, TemplateChange
 from tests import factories
 from tests.mirror.conftest import CHECKUP, PICKUP, RETURN
 
@@ -88,21 +90,69 @@ def test_a_changed_keyword_pauses_the_running_jobs_of_its_template_alone(mini_pr
     library.fetch(mini_program, by=None)
     templates = {row.title: row for row in MessageTemplate.objects.all()}
     people = factories.subscribers(mini_program, count=1)
-    jobs = {}
+    running = {}
     for title in ("取餐提醒", "还书提醒"):
         factories.grants(templates[title], to=people)
         texts = {field.key: "A127" for field in templates[title].fields.all()}
-        jobs[title] = factories.a_running_job(templates[title], texts=texts)
+        running[title] = factories.a_running_job(templates[title], texts=texts)
     wechat_lists({**PICKUP, "example": "取餐码:B1\n门店:北京店\n"}, RETURN, CHECKUP)
     library.fetch(mini_program, by=None)
     assert SendJob.objects.filter(state=SendJob.State.RUNNING).count() == 2
     wechat_lists({**PICKUP, "content": "取餐码:{{character_string1.DATA}}\n柜台:{{thing2.DATA}}\n"}, RETURN, CHECKUP)
     library.fetch(mini_program, by=None)
     states = dict(SendJob.objects.values_list("pk", "state"))
-    assert (states[jobs["取餐提醒"].pk], states[jobs["还书提醒"].pk]) == ("paused", "running")
-    paused = SendJob.objects.get(pk=jobs["取餐提醒"].pk)
+    assert (states[running["取餐提醒"].pk], states[running["还书提醒"].pk]) == ("paused", "running")
+    paused = SendJob.objects.get(pk=running["取餐提醒"].pk)
     assert (paused.pause_reason, "取餐提醒" in paused.pause_detail) == (SendJob.PauseReason.TEMPLATE, True)
     assert list(TemplateChange.objects.order_by("pk").values_list("breaks_words", flat=True)) == [False, True]
+
+
+@pytest.fixture
+def scheduled(mini_program, wechat_lists):
+    """A scheduled job for the template of pickups and one for that of returns; its keywords have changed at WeChat."""
+    MiniProgram.objects.update(approval_threshold=0)
+    library.fetch(mini_program, by=None)
+    people, found = factories.subscribers(mini_program, count=1), []
+    for title in ("取餐提醒", "还书提醒"):
+        template = MessageTemplate.objects.get(title=title)
+        factories.grants(template, to=people)
+        job = factories.a_job(template, texts={field.key: "A127" for field in template.fields.all()})
+        jobs.submit(job, by=None)
+        jobs.approve(job, by=factories.a_user())
+        found.append(job)
+    wechat_lists({**PICKUP, "content": "取餐码:{{character_string1.DATA}}\n柜台:{{thing2.DATA}}\n"}, RETURN, CHECKUP)
+    return found
+
+
+def test_a_changed_keyword_sends_the_scheduled_jobs_of_its_template_back(mini_program, scheduled) -> None:
+    library.fetch(mini_program, by=None)
+
+    broken, other = (SendJob.objects.get(pk=job.pk) for job in scheduled)
+    assert (broken.state, broken.approved_by, broken.approved_at) == (SendJob.State.DRAFT, None, None)
+    assert "取餐提醒" in broken.refusal
+    assert (other.state, other.refusal) == (SendJob.State.SCHEDULED, "")
+    trail = AuditEvent.objects.filter(action="reopen").values_list("subject", "actor", "detail")
+    assert list(trail) == [(f"job {broken.pk}", None, {"reason": broken.refusal})]
+    jobs.submit(broken, by=None)
+
+
+def die(sender, instance, **_words) -> None:
+    if instance.action in {"pause", "reopen"}:
+        raise KeyboardInterrupt
+
+
+def test_a_crash_before_the_jobs_are_stopped_leaves_the_change_to_the_next_fetch(mini_program, scheduled) -> None:
+    jobs.start(scheduled[0])
+    pre_save.connect(die, sender=AuditEvent)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            library.fetch(mini_program, by=None)
+    finally:
+        pre_save.disconnect(die, sender=AuditEvent)
+    assert TemplateChange.objects.count() == 0
+
+    library.fetch(mini_program, by=None)
+    assert SendJob.objects.get(pk=scheduled[0].pk).pause_reason == SendJob.PauseReason.TEMPLATE
 
 
 def test_a_template_in_use_is_not_deleted_and_wechat_is_not_asked(mini_program, wechat_lists) -> None:
