@@ -97,7 +97,8 @@ def a_row_of_everything() -> dict[str, Any]:
     )
     Series.objects.create(mini_program=program, name="Weekly", at_time="09:00", starts_on="2026-11-23")
     AccessToken.objects.create(mini_program=program, token="the-token-itself")
-    Pace.objects.create(name=f"test {program.pk}")
+    Pace.objects.create(name=f"app:{program.pk}")
+    Pace.objects.create(name=f"job:{job.pk}")
     FailedLogin.objects.create(
         username=f"user {program.pk}", ip_address="192.0.2.1", user_agent="A browser", failures_since_start=5
     )
