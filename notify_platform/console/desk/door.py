@@ -36,7 +36,8 @@ class FailedLoginAdmin(LogAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Look up with the rows whether somebody has the name that was typed."""
         somebody = User.objects.filter(username=OuterRef("username"))
-        return super().get_queryset(request).annotate(is_known=Exists(somebody))
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(is_known=Exists(somebody))
+        return rows
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """What the mask hides is not found out by the address either."""
