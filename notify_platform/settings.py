@@ -214,6 +214,7 @@ SPECTACULAR_SETTINGS = {
 # Rooms above delivery that keep something of a person, by dotted name: imports only go down (ADR 11).
 FORGETTING = ["notify_platform.callbacks.keeping.forget"]
 PRUNABLE_PUSHES = "notify_platform.callbacks.keeping.prunable"
+PRUNABLE_FAILED_LOGINS = "notify_platform.console.doors.prunable"
 
 # --- whom a job can be sent to -------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
@@ -21,6 +22,28 @@ def validate_time_zone(value: str) -> None:
         raise ValidationError(
             _("“%(value)s” is not a time zone, e.g. Asia/Shanghai."), params={"value": value}
         ) from error
+
+
+def validate_open_address(value: str) -> None:
+    """Refuse an address with a login in it: it is shown at the desk and told in the audit trail."""
+    if _has_login(value):
+        raise ValidationError(_("Leave the user name and password out: everybody at the desk can read this address."))
+
+
+def validate_open_proxy(value: str) -> None:
+    """Refuse a proxy with a login in it, and say where one belongs."""
+    if _has_login(value):
+        raise ValidationError(
+            _("Leave the user name and password out. A proxy that needs them belongs in HTTPS_PROXY on the server.")
+        )
+
+
+def _has_login(address: str) -> bool:
+    try:
+        return "@" in urlsplit(address).netloc
+    except ValueError:
+        # No address at all, which the other validator says.
+        return False
 
 
 class MiniProgram(models.Model):
@@ -61,10 +84,16 @@ class MiniProgram(models.Model):
     )
     previous_callback_aes_key = EncryptedTextField(_("previous EncodingAESKey"), blank=True)
     forward_url = models.CharField(
-        _("forward other events to"), max_length=300, blank=True, validators=[URLValidator(schemes=["http", "https"])]
+        _("forward other events to"),
+        max_length=300,
+        blank=True,
+        validators=[URLValidator(schemes=["http", "https"]), validate_open_address],
     )
     proxy_url = models.CharField(
-        _("proxy"), max_length=300, blank=True, validators=[URLValidator(schemes=["http", "https"])]
+        _("proxy"),
+        max_length=300,
+        blank=True,
+        validators=[URLValidator(schemes=["http", "https"]), validate_open_proxy],
     )
     miniprogram_state = models.CharField(_("cards open"), max_length=12, choices=State, default=State.FORMAL)
     lang = models.CharField(_("card language"), max_length=8, choices=Lang, default=Lang.ZH_CN)

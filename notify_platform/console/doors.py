@@ -6,8 +6,10 @@ waits for ``AXES_COOLOFF_TIME``. Nobody else is kept out by it. Every coming and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 from axes.models import AccessAttempt
@@ -17,6 +19,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -29,14 +32,36 @@ if TYPE_CHECKING:
 
 FOUND, TOO_MANY_REQUESTS = 302, 429
 CHANGE = "admin:password_change"
+# An address as some proxies write it down: with a port.
+_WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
+# The half of an IPv6 address that one line of one household has for itself.
+_OWN_BITS = 64
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """Return who calls: behind ``PROXIES_IN_FRONT`` proxies the entry the outermost of them wrote down."""
+    """Return who calls: behind ``PROXIES_IN_FRONT`` proxies the entry the outermost of them wrote down.
+
+    What is no address is not believed; the one who is connected stands in for it.
+    """
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     hops = [*(hop.strip() for hop in forwarded if hop.strip()), request.META.get("REMOTE_ADDR", "")]
     proxies: int = settings.PROXIES_IN_FRONT
-    return hops[-min(proxies + 1, len(hops))] or None
+    return line_of(hops[-min(proxies + 1, len(hops))]) or line_of(hops[-1])
+
+
+def line_of(text: str) -> str | None:
+    """Return the address that stands for a caller: of IPv6 the /64, or a new one each time would never have to wait."""
+    if parts := _WITH_PORT.fullmatch(text):
+        text = parts[1] or parts[2] or ""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(IPv6Address(int(address) >> _OWN_BITS << _OWN_BITS))
 
 
 # --- too many wrong passwords --------------------------------------------------------------------------------------
@@ -67,8 +92,14 @@ def let_in(username: str, *, by: AbstractBaseUser | None) -> int:
     with transaction.atomic():
         forgotten: int = reset(username=username)
         if forgotten:
-            audit(by, action="let_in", subject=_subject(username), username=_shown(username))
+            audit(by, action="let_in", subject=_subject(username), username=shown(username))
     return forgotten
+
+
+def prunable() -> QuerySet[AccessAttempt]:
+    """Return the counted wrong passwords, which may all go when they are old."""
+    rows: QuerySet[AccessAttempt] = AccessAttempt.objects.all()
+    return rows
 
 
 # --- one's own password --------------------------------------------------------------------------------------------
@@ -124,7 +155,7 @@ def _has_to_wait(sender: object, *, request: HttpRequest, username: str | None, 
 
 
 def _note(action: str, username: str, request: HttpRequest) -> None:
-    audit(None, action=action, subject=_subject(username), username=_shown(username), ip=client_address(request))
+    audit(None, action=action, subject=_subject(username), username=shown(username), ip=client_address(request))
 
 
 def _subject(username: str) -> str:
@@ -132,6 +163,8 @@ def _subject(username: str) -> str:
     return f"user {user.pk}" if user else "login"
 
 
-def _shown(username: str) -> str:
-    """Return a name as it may be kept: one that nobody has may be a password in the wrong box."""
-    return username if User.objects.filter(username=username).exists() else f"{username[:2]}…"
+def shown(username: str, *, is_known: bool | None = None) -> str:
+    """Return a name as it may be shown: one that nobody has may be a password in the wrong box."""
+    if is_known is None:
+        is_known = User.objects.filter(username=username).exists()
+    return username if is_known else f"{username[:2]}…"

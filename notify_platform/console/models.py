@@ -59,4 +59,5 @@ class FailedLogin(AccessAttempt):  # type: ignore[misc]
         verbose_name_plural = _("failed log-ins")
 
     def __str__(self) -> str:
-        return f"{self.username} · {self.ip_address}"
+        # Not the name: it may be a password in the wrong box.
+        return f"{self.pk} · {self.ip_address}"

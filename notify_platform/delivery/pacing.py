@@ -5,9 +5,11 @@ The only writer of ``Pace``. Slots are booked for a batch with one UPDATE; time 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.db import connection
-from django.db.models import F, Value
-from django.db.models.functions import Greatest
+from django.db.models import CharField, F, Q, QuerySet, Value
+from django.db.models.functions import Cast, Concat, Greatest
 
 from notify_platform.core.clock import database_now
 from notify_platform.delivery.models import Pace
@@ -26,6 +28,14 @@ def pace_of(owner: MiniProgram | SendJob) -> Pace:
 def name_of(owner: MiniProgram | SendJob) -> str:
     """Return what the pace row of a mini-program or of a job is called."""
     return f"{'app' if isinstance(owner, MiniProgram) else 'job'}:{owner.pk}"
+
+
+def of_programs(programs: Collection[int]) -> QuerySet[Pace]:
+    """Return the pace rows of these mini-programs, by number, and of their jobs."""
+    own = [name_of(MiniProgram(pk=number)) for number in programs]
+    name = Concat(Value("job:"), Cast("pk", CharField()))
+    jobs = SendJob.objects.filter(mini_program__in=programs).values_list(name)
+    return Pace.objects.filter(Q(name__in=own) | Q(name__in=jobs))
 
 
 def book(pace: Pace, *, count: int, per_second: float) -> float:

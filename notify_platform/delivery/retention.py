@@ -66,6 +66,17 @@ def _pushes() -> QuerySet[Any]:
     return rows
 
 
+def _failed_logins(before: datetime) -> QuerySet[Any]:
+    rows: QuerySet[Any] = import_string(settings.PRUNABLE_FAILED_LOGINS)()
+    return rows.filter(attempt_time__lt=before)
+
+
+def _prune_failed_logins(before: datetime) -> int:
+    """Delete a batch by moment: a row is written anew with each wrong password, so its key says nothing of its age."""
+    batch = list(_failed_logins(before).order_by("pk").values_list("pk", flat=True)[:BATCH])
+    return _failed_logins(before).filter(pk__in=batch).delete()[0] if batch else 0
+
+
 def _skips(before: datetime) -> QuerySet[Skip]:
     return Skip.objects.filter(job__state__in=SendJob.OVER, job__ended_at__lt=before)
 
@@ -102,6 +113,7 @@ RULES = (
     Rule("events", _("data of events"), 90, lambda before: _events(before).count(), _empty_events),
     # A job that sends lets go of its own within the hour; these are of jobs that send no more.
     _rows("throughput", _("notes of how fast messages left"), 1, rows=Throughput.objects.all, moment="at"),
+    Rule("logins", _("failed log-ins"), 30, lambda before: _failed_logins(before).count(), _prune_failed_logins),
 )
 
 

@@ -32,8 +32,9 @@ HOUSE_WIDE = {
     "core.Bell",
     "core.DriverLease",
     "core.WorkerNode",
-    "delivery.Pace",
 }
+# What knows its mini-program by name alone.
+BY_NAME = {"delivery.Pace"}
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def of_rows() -> list[tuple[str, str]]:
 
 def test_every_kind_of_row_has_its_way_to_a_mini_program_or_is_house_wide() -> None:
     without = {model._meta.label for model in MODELS if not access.ways(model)}
-    assert without == HOUSE_WIDE
+    assert without == HOUSE_WIDE | BY_NAME
     assert (access.ways(Grant), access.ways(Visit)) == (("template__mini_program",), ("subscriber__mini_program",))
     assert access.ways(Variant) == ("job__mini_program", "trigger__mini_program")
 
@@ -158,6 +159,20 @@ def test_no_list_shows_a_row_of_another_mini_program(limited: User, at_desk: At)
             if found:
                 shown[list_url(model) + query] = found
     assert shown == {}
+
+
+@pytest.mark.django_db
+def test_the_paces_of_ones_own_mini_program_and_its_jobs_are_listed_alone(colleague: Colleague, at_desk: At) -> None:
+    rows, engineer = a_row_of_everything(), colleague("engineer")
+    other = a_row_of_everything()
+    access.give(engineer, mini_programs=[rows["program"]], by=None)
+    own = [f"app:{rows['program'].pk}", f"job:{rows['job'].pk}"]
+    foreign = [f"app:{other['program'].pk}", f"job:{other['job'].pk}"]
+    client = at_desk(User.objects.get(pk=engineer.pk))
+    page = client.get(reverse("admin:delivery_pace_changelist"))
+    assert [row.name for row in page.context["cl"].result_list] == own
+    opened = [client.get(reverse("admin:delivery_pace_change", args=[name])).status_code for name in (*own, *foreign)]
+    assert opened == [200, 200, 302, 302]
 
 
 @pytest.mark.django_db

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from axes.models import AccessAttempt
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -116,6 +118,86 @@ def test_a_password_typed_into_the_wrong_box_is_not_kept(client: Client, vera: A
     knock(client, name="my-Secret-pass-1", password="vera")
     entry = AuditEvent.objects.get()
     assert (entry.subject, entry.detail) == ("login", {"username": "my…", "ip": "127.0.0.1"})
+
+
+@pytest.mark.django_db
+def test_a_password_typed_into_the_wrong_box_is_neither_shown_nor_searched(
+    client: Client, vera: Any, colleague: Colleague, at_desk: At
+) -> None:
+    knock(client, name="my-Secret-pass-1", password="vera")
+    knock(client)
+    unknown, known = FailedLogin.objects.order_by("pk")
+    desk = at_desk(colleague("engineer"))
+    listed, whole = reverse("admin:console_failedlogin_changelist"), "my-Secret-pass-1"
+
+    def found(query: str) -> list[FailedLogin]:
+        return list(desk.get(listed + query, follow=True).context["cl"].result_list)
+
+    assert found("") == [known, unknown]
+    assert (found(f"?q={whole}"), found("?q=vera"), found("?q=127.0.0.1")) == ([], [known], [known, unknown])
+    assert desk.get(f"{listed}?username__startswith=my-S").status_code == 400
+    let_in = reverse("admin:console_failedlogin_let_in", args=[unknown.pk])
+    pages = [desk.get(listed), desk.get(reverse("admin:console_failedlogin_change", args=[unknown.pk]))]
+    pages.append(desk.post(let_in, follow=True))
+    texts = [page.content.decode() for page in pages]
+    assert [("my…" in text, whole in text) for text in texts] == [(True, False)] * 3
+    assert ("my… can log in again." in texts[2], list(FailedLogin.objects.all())) == (True, [known])
+
+
+@pytest.mark.django_db
+def test_the_list_of_wrong_passwords_asks_once_whose_names_they_are(
+    client: Client, colleague: Colleague, at_desk: At
+) -> None:
+    desk, listed = at_desk(colleague("engineer")), reverse("admin:console_failedlogin_changelist")
+    counts = []
+    for number in range(40):
+        knock(client, name=f"name {number}")
+        if number in (2, 39):
+            with CaptureQueriesContext(connection) as queries:
+                desk.get(listed)
+            counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.django_db
+def test_an_address_of_its_own_for_each_try_does_not_help_and_another_line_does_not_wait(
+    client: Client, vera: Any
+) -> None:
+    tries = [knock(client, REMOTE_ADDR=f"2001:db8:1:2::{number}").status_code for number in range(1, LIMIT + 1)]
+    assert tries == [200, 200, 200, 200, 429]
+    assert knock(client, password="pass-word-1", REMOTE_ADDR="2001:db8:1:2:3:4:5:6").status_code == 429
+    assert knock(client, password="pass-word-1", REMOTE_ADDR="2001:db8:1:3::1").status_code == 302
+
+
+@pytest.mark.django_db
+def test_a_forwarded_header_that_is_no_address_is_no_error(client: Client, vera: Any, settings: Any) -> None:
+    settings.PROXIES_IN_FRONT = 1
+    for forwarded, known in (("unknown", "127.0.0.1"), ("1.2.3.4:80", "1.2.3.4"), ("x" * 300, "127.0.0.1")):
+        assert knock(client, HTTP_X_FORWARDED_FOR=forwarded).status_code == 200
+        entry = AuditEvent.objects.order_by("pk").last()
+        assert entry is not None
+        assert entry.detail["ip"] == known
+    assert knock(client, REMOTE_ADDR="").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("198.51.100.9", "198.51.100.9"),
+        ("198.51.100.9:4711", "198.51.100.9"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("[2001:db8:1:2:3:4:5:6]:4711", "2001:db8:1:2::"),
+        ("[2001:db8:1:2:3:4:5:6]", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("::ffff:198.51.100.9", "198.51.100.9"),
+        ("198.51.100.999", None),
+        ("unknown", None),
+        ("[]:80", None),
+        ("", None),
+    ],
+)
+def test_one_line_is_one_address_however_it_is_written(written: str, address: str | None) -> None:
+    assert doors.line_of(written) == address
 
 
 @pytest.mark.parametrize(

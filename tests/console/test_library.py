@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from notify_platform.console import access
 from notify_platform.core.models import AuditEvent
 from notify_platform.jobs import jobs
 from notify_platform.simulator.control import SimulatorControl
@@ -66,14 +68,31 @@ def test_a_template_is_chosen_by_category_title_and_keywords(admin: Client, prog
     assert ("外卖配送进度" in page, "tid=10000001" in page) == (True, False)
     url = f"{reverse(LIBRARY)}?mini_program={program.pk}&category=301&tid=1101"
     assert 'name="place_3"' in admin.get(url).content.decode()
-    wrong = admin.post(url, {"tid": "1101", "category": "301", "place_1": "1", "scene": "取餐"})
+    about = {"mini_program": program.pk, "tid": "1101", "category": "301", "scene": "取餐"}
+    wrong = admin.post(url, {**about, "place_1": "1"})
     assert "Choose two to five keywords." in wrong.content.decode()
     assert 'value="1" selected' in wrong.content.decode()
-    form = {"tid": "1101", "category": "301", "place_3": "1", "place_1": "2", "place_2": "", "scene": "取餐"}
-    page = admin.post(url, form, follow=True)
+    page = admin.post(url, {**about, "place_3": "1", "place_1": "2", "place_2": ""}, follow=True)
     template = MessageTemplate.objects.get(title="取餐提醒")
     assert [field.key for field in template.fields.all()] == ["time3", "character_string1"]
     assert "is in the account now" in page.content.decode()
+
+
+def test_a_template_goes_into_the_account_its_form_names_and_into_no_other(
+    program: MiniProgram, colleague: Colleague, at_desk: At
+) -> None:
+    first, operator = factories.a_mini_program(name="A, the first by name"), colleague("operator")
+    url, form = reverse(LIBRARY), {"tid": "1101", "category": "301", "place_3": "1", "place_1": "2", "scene": "取餐"}
+    client = at_desk(operator)
+    assert client.post(url, {**form, "mini_program": program.pk}).status_code == 302
+    assert MessageTemplate.objects.get(title="取餐提醒").mini_program == program
+    before = list(MessageTemplate.objects.order_by("pk").values())
+    access.give(operator, mini_programs=[first], by=None)
+    client = at_desk(User.objects.get(pk=operator.pk))
+    named = [{"mini_program": program.pk}, {"mini_program": "x"}, {"mini_program": ""}, {}]
+    assert [client.post(url, {**form, "place_2": "3", **each}).status_code for each in named] == [404] * 4
+    assert client.post(f"{url}?mini_program={first.pk}", {**form, "mini_program": program.pk}).status_code == 404
+    assert list(MessageTemplate.objects.order_by("pk").values()) == before
 
 
 def test_a_wechat_that_does_not_answer_is_a_sentence(admin: Client, settings: Any) -> None:

@@ -63,7 +63,8 @@ def test_an_empty_input_keeps_the_stored_secret(program: MiniProgram, admin: Cli
     assert admin.post(page(program), typed(program, name="Renamed")).status_code == 302
     assert stored(program) == SECRETS
     assert MiniProgram.objects.get(pk=program.pk).name == "Renamed"
-    assert AuditEvent.objects.get().detail == {"changes": [{"changed": {"fields": ["Name"]}}]}
+    told = AuditEvent.objects.get(action="change").detail["changes"]
+    assert told == {"name": [program.name, "Renamed"]}
 
 
 def test_a_new_secret_replaces_the_stored_one_alone(program: MiniProgram, admin: Client) -> None:
@@ -81,6 +82,36 @@ def test_a_mini_program_is_added_with_its_secrets(admin: Client, db: None) -> No
     assert admin.post(reverse("admin:templates_app_miniprogram_add"), new).status_code == 302
     program = MiniProgram.objects.get()
     assert stored(program) == dict.fromkeys(SECRETS, "") | {"app_secret": "s" * 32}
+
+
+@pytest.mark.parametrize(
+    ("field", "sentence"),
+    [
+        (
+            "proxy_url",
+            "Leave the user name and password out. A proxy that needs them belongs in HTTPS_PROXY on the server.",
+        ),
+        ("forward_url", "Leave the user name and password out: everybody at the desk can read this address."),
+    ],
+)
+@pytest.mark.parametrize("login", ["name:pass", "name", ":pass", "name:"])
+def test_an_address_with_a_login_in_it_is_refused(
+    program: MiniProgram, admin: Client, field: str, sentence: str, login: str
+) -> None:
+    answer = admin.post(page(program), typed(program, **{field: f"http://{login}@10.0.0.1:3128/x"}))
+    assert sentence in answer.context["adminform"].form.errors[field]
+    assert getattr(MiniProgram.objects.get(pk=program.pk), field) == ""
+    assert AuditEvent.objects.filter(action="change").count() == 0
+    plain = "http://10.0.0.1:3128/x?who=a@b"
+    assert admin.post(page(program), typed(program, **{field: plain})).status_code == 302
+    assert getattr(MiniProgram.objects.get(pk=program.pk), field) == plain
+
+
+def test_a_login_kept_in_an_address_from_before_is_not_told_when_it_goes(program: MiniProgram, admin: Client) -> None:
+    MiniProgram.objects.filter(pk=program.pk).update(proxy_url="http://name:p%40ss@10.0.0.1:3128")
+    assert admin.post(page(program), typed(program, proxy_url="http://10.0.0.1:3128")).status_code == 302
+    told = AuditEvent.objects.get(action="change").detail["changes"]
+    assert told == {"proxy_url": ["http://••••@10.0.0.1:3128", "http://10.0.0.1:3128"]}
 
 
 def test_half_a_span_of_quiet_hours_is_told_in_words(program: MiniProgram, admin: Client) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+from axes.models import AccessAttempt
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -181,13 +182,23 @@ def test_counting_deletes_nothing(person, ended_job):
 
     counts = retention.count()
 
-    assert counts == {"pushes": 0, "visits": 3, "reports": 0, "skips": 6, "events": 1}
+    assert counts == {"pushes": 0, "visits": 3, "reports": 0, "skips": 6, "events": 1, "logins": 0}
     assert kept == [
         Visit.objects.count(),
         Skip.objects.count(),
         list(Event.objects.values()),
         AuditEvent.objects.count(),
     ]
+
+
+def test_failed_log_ins_go_a_month_after_their_last_wrong_password():
+    for name, age in (("first", 29), ("old", 31), ("older", 32), ("oldest", 33), ("last", 0)):
+        row = AccessAttempt.objects.create(username=name, ip_address="192.0.2.1", failures_since_start=1)
+        AccessAttempt.objects.filter(pk=row.pk).update(attempt_time=timezone.now() - timedelta(days=age))
+
+    assert retention.count()["logins"] == 3
+    assert prune() == {"logins": 3}
+    assert list(AccessAttempt.objects.order_by("pk").values_list("username", flat=True)) == ["first", "last"]
 
 
 # --- once a day ----------------------------------------------------------------------------------------------------
@@ -259,6 +270,7 @@ def test_the_command_tells_what_went_and_how_it_goes_on(person):
         "0 people left out of ended jobs, older than 90 days",
         "0 data of events, older than 90 days",
         "0 notes of how fast messages left, older than 1 days",
+        "0 failed log-ins, older than 30 days",
     ]
     assert err == ["visits: 2 more …"]
 

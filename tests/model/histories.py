@@ -325,6 +325,8 @@ class History:
 
     def _revalue(self, step: Step) -> None:
         template, days = WHAT[step.a % len(WHAT)], (1, 3, 7, 14, None)[step.b % 5]
+        if days == self.post.templates[template].validity_days:
+            return
         self.post.templates[template].validity_days = days
         self._keep_clear_of_ends()
         for (_who, of), relation in self.post.relations.items():

@@ -6,6 +6,7 @@ out and what was put in is told.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
 from typing import Any
@@ -17,6 +18,8 @@ from django.utils import formats, timezone
 # Written instead of a secret; whether there is one at all is told.
 HIDDEN = "••••"
 _LONGEST = 300
+# The login in an address that was kept before it was refused.
+_LOGIN = re.compile(r"(?<=://)[^/?#\s]*@")
 _SECRET_WORDS = ("secret", "password", "token", "aes_key")
 
 Before = Any
@@ -88,4 +91,4 @@ def _told(field: Any, value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, list | tuple | set):
         return [str(each)[:_LONGEST] for each in value]
-    return str(value)[:_LONGEST]
+    return _LOGIN.sub(f"{HIDDEN}@", str(value))[:_LONGEST]

@@ -18,6 +18,7 @@ from notify_platform.console import access
 from notify_platform.console.desk import progress
 from notify_platform.console.desk.base import LogAdmin, OfMiniProgram, PersonLogAdmin, ids_of, label
 from notify_platform.console.desk.settling import Settling
+from notify_platform.delivery import pacing
 from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Skip
 from notify_platform.jobs.models import SendJob
 from notify_platform.wechat import outcomes
@@ -167,6 +168,12 @@ class PaceAdmin(LogAdmin):
     list_display = ("name", "next_slot_us")
     fields = ("name", "next_slot_us")
     ordering = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Pace]:
+        """Return the rows of the mini-programs this colleague works with: a pace knows its owner by name alone."""
+        programs = access.programs_of(request.user)
+        rows: QuerySet[Pace] = super().get_queryset(request)
+        return rows if programs is None else rows.filter(pk__in=pacing.of_programs(programs).values("pk"))
 
 
 def _link(page: str, pk: int | None) -> SafeString:

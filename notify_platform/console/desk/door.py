@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -32,6 +33,27 @@ class FailedLoginAdmin(LogAdmin):
     search_help_text = _("A whole user name or address.")
     ordering = ("-attempt_time",)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Look up with the rows whether somebody has the name that was typed."""
+        somebody = User.objects.filter(username=OuterRef("username"))
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(is_known=Exists(somebody))
+        return rows
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """What the mask hides is not found out by the address either."""
+        hidden = {"username", "post_data", "get_data"}
+        return not hidden & set(lookup.split("__")) and super().lookup_allowed(lookup, value, request)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find by the name of somebody there is, or by an address."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        address = doors.line_of(term)
+        return queryset.filter(Q(ip_address=address) if address else Q(username=term, is_known=True)), False
+
     def get_list_display(self, request: HttpRequest) -> Any:
         """Give the button to those who may press it."""
         return (*self.list_display, "button") if request.user.has_perm(LET_IN) else self.list_display
@@ -43,8 +65,8 @@ class FailedLoginAdmin(LogAdmin):
 
     @admin.display(description=_("account"))
     def who(self, row: FailedLogin) -> str:
-        """Return the user name that was typed."""
-        return row.username or "—"
+        """Return the user name that was typed, whole when somebody has it."""
+        return _name_in(row) or "—"
 
     @admin.display(description=_("address"))
     def address(self, row: FailedLogin) -> str:
@@ -92,5 +114,9 @@ class FailedLoginAdmin(LogAdmin):
         if attempt is None:
             raise Http404
         doors.let_in(attempt.username, by=request.user)
-        messages.success(request, gettext("%(name)s can log in again.") % {"name": attempt.username})
+        messages.success(request, gettext("%(name)s can log in again.") % {"name": _name_in(attempt)})
         return HttpResponseRedirect(reverse("admin:console_failedlogin_changelist"))
+
+
+def _name_in(row: Any) -> str:
+    return doors.shown(row.username, is_known=row.is_known) if row.username else ""

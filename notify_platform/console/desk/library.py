@@ -74,13 +74,13 @@ class LibraryPages(DeskAdmin):
     def library_view(self, request: HttpRequest) -> HttpResponse:
         """Show categories, their titles, and the keywords of one; POST takes it into the account."""
         _require(request, ADD)
+        if request.method == "POST":
+            # What the form says and nothing else: a guess would put the template into another account.
+            return self._add(request, _program(request, request.POST.get("mini_program", "")))
         choice = programs.choose(request)
         if choice.chosen is None:
             raise Http404
-        program = MiniProgram.objects.get(pk=choice.chosen.pk)
-        if request.method == "POST":
-            return self._add(request, program)
-        return self._library(request, program)
+        return self._library(request, MiniProgram.objects.get(pk=choice.chosen.pk))
 
     def _add(self, request: HttpRequest, program: MiniProgram) -> HttpResponse:
         tid, scene = _number(request.POST.get("tid", "")), request.POST.get("scene", "")

@@ -24,7 +24,7 @@ def _kept(text: str) -> tuple[str, int]:
 class Command(BaseCommand):
     help = (
         "Delete what is too old and in no book: raw pushes, visits, people left out of ended jobs (their sums stay), "
-        "the data of events (their keys stay). The worker does the same once a day by itself."
+        "the data of events (their keys stay), failed log-ins. The worker does the same once a day by itself."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
