@@ -354,8 +354,8 @@ BROKEN = "This Excel file is broken. Save it again, or as CSV."
         (bomb(), "a.xlsx", "This Excel file holds far too much for a list. Save the column of openids as CSV."),
     ],
     ids=[
-        "empty", "binary", "long line", "binary later", "two lines", "all lines", "xls", "protected", "exe", "no ending",
-        "xlsx as csv",
+        "empty", "binary", "long line", "binary later", "two lines", "all lines", "xls", "protected", "exe",
+        "no ending", "xlsx as csv",
         "csv as xlsx", "no zip", "cut off", "bomb",
     ],
 )  # fmt: skip

@@ -55,7 +55,7 @@ class OfJob(admin.SimpleListFilter):
         if number is None:
             return []
         seen = access.limit(SendJob.objects.all(), to=request.user)
-        job = seen.filter(pk=number_of(number)).only("name").first()
+        job = seen.filter(pk=number_of(number) or 0).only("name").first()
         return [(number, job.name if job else "—")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
