@@ -14,6 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from notify_platform.core.errors import Refused
 from notify_platform.core.models import AuditEvent
 from subscriptions.audience import selection, uploads
 from subscriptions.models import Audience, AudienceMember, Subscriber
@@ -241,8 +242,95 @@ def bomb() -> bytes:
     return file.getvalue()
 
 
+MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+SHEET, STYLES, WORDS = "xl/worksheets/sheet1.xml", "xl/styles.xml", "xl/sharedStrings.xml"
+
+
+def forged(put: dict[str, str], *, swap: tuple[str, str] = ("", ""), method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """An XLSX with some of its parts replaced, and a word of its directory by another."""
+    file = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(excel("openid", "o"))) as good,
+        zipfile.ZipFile(file, "w", method) as parts,
+    ):
+        for name in good.namelist():
+            text = good.read(name).decode()
+            is_directory = name in {"[Content_Types].xml", "xl/_rels/workbook.xml.rels"}
+            parts.writestr(name, put.get(name) or (text.replace(*swap) if is_directory and swap[0] else text))
+        for name in put.keys() - set(good.namelist()):
+            parts.writestr(name, put[name])
+    return file.getvalue()
+
+
+def sheet(rows: str, *, around: str = "") -> dict[str, str]:
+    return {SHEET: f"<worksheet {MAIN}>{around}<sheetData>{rows}</sheetData></worksheet>"}
+
+
+# Each would cost a hundred times its size.
+FAR_TOO_MUCH = {
+    "a row without end": forged(sheet("<row>" + "<c/>" * 1_001 + "</row>")),
+    "a cell of the last column": forged(sheet('<row r="1"><c r="XFD1"/></row>')),
+    "a row of something else": forged(sheet("<row><c>" + "<a/>" * 10_001 + "</c></row>")),
+    "a row within a row": forged(sheet("<row><row/></row>")),
+    "elements before the rows": forged(sheet("", around="<a/>" * 50_001)),
+    "rows of another language": forged(sheet('<row xmlns="urn:x"/>' * 50_001)),
+    "a text of many megabytes": forged(sheet(f'<row><c t="inlineStr"><is><t>{"o" * 2**23}</t></is></c></row>')),
+    "an attribute of many megabytes": forged(sheet(f'<row a="{"o" * 2**23}"/>')),
+    "a formula shared by too many": forged(
+        sheet(
+            f'<row><c r="A1"><f t="shared" si="0" ref="A1:A999">{"1+" * 30_000}1</f></c></row>'
+            + '<row><c><f t="shared" si="0"/></c></row>' * 200
+        )
+    ),
+    "styles without end": forged({STYLES: f"<styleSheet {MAIN}>{'<xf/>' * 50_001}</styleSheet>"}),
+    "styles of many megabytes": forged({STYLES: f"<styleSheet {MAIN}>{' ' * 5_000_000}</styleSheet>"}),
+    "words under another name": forged(
+        {"xl/words.xml": f"<sst {MAIN}>{'<si/>' * 50_001}</sst>"},
+        swap=("/xl/sharedStrings.xml", "/xl/words.xml"),
+    ),
+    "a sheet that says it is words": forged({}, swap=("worksheet+xml", "sharedStrings+xml")),
+    "a sheet that says it is a chart": forged({}, swap=('relationships/worksheet"', 'relationships/chartsheet"')),
+    "a sheet that says it is both": forged(
+        {}, swap=('relationships/worksheet"', 'relationships/worksheet" type="chartsheet"')
+    ),
+    "a document type": forged({SHEET: f"<!DOCTYPE worksheet><worksheet {MAIN}><sheetData/></worksheet>"}),
+    "another way of packing": forged({}, method=zipfile.ZIP_LZMA),
+}
+
+
+@pytest.mark.parametrize("content", FAR_TOO_MUCH.values(), ids=FAR_TOO_MUCH)
+def test_what_would_fill_the_memory_is_refused_before_it_is_built(
+    program: MiniProgram, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openpyxl, "load_workbook", lambda *_args, **_more: pytest.fail("it was built"))
+    with pytest.raises(Refused) as refusal:
+        uploads.check(io.BytesIO(content), name="a.xlsx", size=len(content), mini_program=program)
+    assert refusal.value.code == "bomb"
+
+
+@pytest.mark.parametrize("declared", ["A1", "A1:XFD1048576", "A1:A2"])
+def test_the_size_a_sheet_declares_is_not_believed(
+    program: MiniProgram, people: list[Subscriber], declared: str
+) -> None:
+    rows = "".join(f'<row><c t="inlineStr"><is><t>{one.openid}</t></is></c></row>' for one in people)
+    content = forged(sheet(rows, around=f'<dimension ref="{declared}"/>'))
+    report = uploads.check(io.BytesIO(content), name="a.xlsx", size=len(content), mini_program=program)
+    assert (report.lines, report.good) == (3, 3)
+
+
+def test_a_row_of_many_columns_and_many_rows_of_words_are_read(program: MiniProgram, people: list[Subscriber]) -> None:
+    wide = excel([one.openid for one in people] + ["x"] * 600)
+    tall = excel(people[0].openid, *(f"x{number:027d}" for number in range(30_000)))
+    found = [
+        uploads.check(io.BytesIO(content), name="a.xlsx", size=len(content), mini_program=program)
+        for content in (wide, tall)
+    ]
+    assert [(report.lines, report.good) for report in found] == [(1, 1), (30_001, 1)]
+
+
 OLD_EXCEL = "This is a file of an old Excel, or one with a password. Save it as .xlsx without one, or as .csv."
 NO_TEXT = "This is no text file. Save the list as CSV or XLSX."
+SPANS = "A cell of this file goes over several lines. Put one openid on each line."
 BROKEN = "This Excel file is broken. Save it again, or as CSV."
 
 
@@ -253,6 +341,8 @@ BROKEN = "This Excel file is broken. Save it again, or as CSV."
         (b"o\0\1\2" * 50, "a.csv", NO_TEXT),
         (b"o" * 70_000 + b"\0", "a.csv", "A line of this file is much too long for a list of openids."),
         (b"x\n" * 40_000 + b"\0", "a.csv", NO_TEXT),
+        (b'openid\n"o\no"\n', "a.csv", SPANS),
+        (b"openid\n" + b'"\n' + b'x","\n' * 40_000, "a.csv", SPANS),
         (b"\xd0\xcf\x11\xe0" + b"x" * 600, "a.xls", OLD_EXCEL),
         (b"\xd0\xcf\x11\xe0" + b"x" * 600, "a.xlsx", OLD_EXCEL),
         (b"openid", "a.exe", "Only .csv and .xlsx files can be read."),
@@ -264,7 +354,8 @@ BROKEN = "This Excel file is broken. Save it again, or as CSV."
         (bomb(), "a.xlsx", "This Excel file holds far too much for a list. Save the column of openids as CSV."),
     ],
     ids=[
-        "empty", "binary", "long line", "binary later", "xls", "protected", "exe", "no ending", "xlsx as csv",
+        "empty", "binary", "long line", "binary later", "two lines", "all lines", "xls", "protected", "exe",
+        "no ending", "xlsx as csv",
         "csv as xlsx", "no zip", "cut off", "bomb",
     ],
 )  # fmt: skip
@@ -283,11 +374,27 @@ def test_too_many_lines_are_refused(desk: Client, program: MiniProgram, settings
     ]
 
 
-def test_a_request_that_is_too_large_is_refused_before_it_is_read(desk: Client, settings: Any) -> None:
+@pytest.mark.parametrize("length", [str(10 * 2**30), "9" * 30, "²"])
+def test_a_request_that_is_too_large_is_refused_before_it_is_read(
+    desk: Client, colleague: Colleague, length: str
+) -> None:
     class Unread(io.BytesIO):
-        def read(self, *args: Any) -> bytes:
+        def _refuse(self, *_args: Any) -> bytes:
             raise AssertionError("the body was read")
 
-    answer = desk.generic("POST", UPLOAD, b"", CONTENT_LENGTH=str(10 * 2**30), **{"wsgi.input": Unread()})
-    assert answer.status_code == 413
-    assert answer.context["refusal"] == "The file is larger than 64 MB. Split it, and upload the parts one by one."
+        read = readline = readinto = __next__ = _refuse  # type: ignore[assignment]
+
+    class Wire(Client):
+        """The test client puts its own body between a request and the wire."""
+
+        def request(self, **request: Any) -> Any:
+            return super().request(**request | {"wsgi.input": Unread()})
+
+    wire = Wire(enforce_csrf_checks=True)
+    wire.cookies = desk.cookies
+    there = reverse("admin:jobs_sendjob_add")
+    kinds = ("multipart/form-data; boundary=x", "application/x-www-form-urlencoded")
+    for kind in kinds:
+        answer = wire.generic("POST", f"{UPLOAD}?next={there}", b"x", kind, CONTENT_LENGTH=length)
+        assert (answer.status_code, answer.context["next"]) == (413, there)
+        assert answer.context["refusal"] == "The file is larger than 64 MB. Split it, and upload the parts one by one."

@@ -28,6 +28,7 @@ from notify_platform.console.desk.base import (
     OfMiniProgram,
     PersonLogAdmin,
 )
+from notify_platform.console.desk.lists import number_of
 from notify_platform.core.errors import Refused
 from subscriptions.audience import selection
 from subscriptions.grants.conditions import unexpired
@@ -133,8 +134,7 @@ class AudienceAdmin(DeskAdmin):
         return JsonResponse(sizes(selection.people(meant), program_id=program.pk))
 
     def _edited(self, request: HttpRequest) -> Audience | None:
-        number = request.POST.get("audience", "")
-        return self.get_queryset(request).filter(pk=number).first() if number.isascii() and number.isdigit() else None
+        return self.get_queryset(request).filter(pk=number_of(request.POST.get("audience"))).first()
 
     # --- an uploaded list --------------------------------------------------------------------------------------------
 
@@ -143,11 +143,12 @@ class AudienceAdmin(DeskAdmin):
         """Check a file, or save what is good in it. Its token is checked once the file is known to be small enough."""
         if not self.has_add_permission(request):
             raise PermissionDenied
+        # Nothing may ask for what was posted before the size is known.
         context = {
             **self.admin_site.each_context(request),
             "title": gettext("Upload a list"),
             "opts": self.opts,
-            NEXT: _safe_next(request),
+            NEXT: _ours(request.GET.get(NEXT)),
         }
         if (refusal := list_upload.refused_by_its_size(request)) is not None:
             form = list_upload.UploadForm(by=request.user)
@@ -189,7 +190,10 @@ class AudienceAdmin(DeskAdmin):
         counts = self.has_change_permission(request, row) if row else self.has_add_permission(request)
         if row and exporting.may_export(request, Audience):
             context["export_url"] = reverse("admin:subscriptions_audience_export", args=[row.pk])
-        context |= {NEXT: _safe_next(request), "counts_people": counts and not (row and row.kind == Audience.Kind.LIST)}
+        context |= {
+            NEXT: self.way_back(request),
+            "counts_people": counts and not (row and row.kind == Audience.Kind.LIST),
+        }
         return super().render_change_form(request, context, *args, **kwargs)
 
     def response_add(self, request: HttpRequest, obj: Audience, post_url_continue: Any = None) -> HttpResponse:
@@ -200,9 +204,13 @@ class AudienceAdmin(DeskAdmin):
         """Go back with the audience chosen."""
         return self.back(request, obj) or super().response_change(request, obj)
 
+    def way_back(self, request: HttpRequest) -> str:
+        """Return the page of this desk to go to afterwards. Asking reads the whole body."""
+        return _ours(request.POST.get(NEXT) or request.GET.get(NEXT))
+
     def back(self, request: HttpRequest, audience: Audience) -> HttpResponse | None:
         """Return the way back to the page that sent somebody here, naming the audience; None without one."""
-        there = _safe_next(request)
+        there = self.way_back(request)
         if not there:
             return None
         messages.success(request, gettext("The audience “%(name)s” was saved and chosen.") % {"name": audience.name})
@@ -210,9 +218,9 @@ class AudienceAdmin(DeskAdmin):
         return HttpResponseRedirect(f"{there}{joint}{urlencode({'audience': audience.pk})}")
 
 
-def _safe_next(request: HttpRequest) -> str:
-    """Return the page of this desk to go to afterwards; another host's is none."""
-    there = request.POST.get(NEXT) or request.GET.get(NEXT) or ""
+def _ours(there: str | None) -> str:
+    """Return a page of this desk to go to afterwards; another host's is none."""
+    there = there or ""
     is_ours = there.startswith(reverse("admin:index")) and url_has_allowed_host_and_scheme(there, allowed_hosts=None)
     return there if is_ours else ""
 

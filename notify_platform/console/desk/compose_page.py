@@ -24,6 +24,7 @@ from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, DeskAdmin
 from notify_platform.console.desk.compose_words import page_words
 from notify_platform.console.desk.composing import DraftForm, JobForm, LookForm
 from notify_platform.console.desk.consent import in_stock
+from notify_platform.console.desk.lists import number_of
 from notify_platform.core.errors import Refused
 from notify_platform.core.models import AuditEvent
 from notify_platform.jobs import previews
@@ -119,12 +120,11 @@ class ComposePage(DeskAdmin):
 
     def _written_on(self, request: HttpRequest) -> SendJob:
         """Return the job the page was opened with, or a new one. Raises ``Http404`` or ``PermissionDenied``."""
-        number = request.POST.get("job", "")
-        if not number:
+        if not request.POST.get("job"):
             if not self.has_add_permission(request):
                 raise PermissionDenied
             return SendJob()
-        job = self.get_queryset(request).filter(pk=number).first() if number.isdigit() else None
+        job = self.get_queryset(request).filter(pk=number_of(request.POST["job"])).first()
         if job is None:
             raise Http404
         if not self.has_change_permission(request, job):
@@ -138,10 +138,9 @@ class ComposePage(DeskAdmin):
         sample = previewing.sample(form, template=template)
         job = form.instance
         job.template = template
-        reach = request.POST.get("reach", "")
         found = previewing.findings(form, drawn=sample)
         told = timing.sentences(
-            job, start=form.cleaned_data.get("start") or "", reach=int(reach) if reach.isdigit() else None
+            job, start=form.cleaned_data.get("start") or "", reach=number_of(request.POST.get("reach"))
         )
         return JsonResponse(
             {

@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console.desk.base import require_both_ends
+from notify_platform.console.desk.lists import number_of
 from notify_platform.console.desk.word_inputs import FIT, INPUT, TEXT, can_be_cut, fit_field, text_field
 from notify_platform.core.errors import Refused
 from notify_platform.jobs import previews
@@ -89,9 +90,10 @@ def chosen_template(number: object) -> MessageTemplate | None:
 
     One that WeChat has meanwhile taken away is returned too: whoever was just writing gets a sentence, not a blank.
     """
-    if not str(number).isdigit():
+    pk = number_of(str(number))
+    if pk is None:
         return None
-    found = MessageTemplate.objects.filter(pk=str(number), kind__in=MessageTemplate.SENDABLE_KINDS)
+    found = MessageTemplate.objects.filter(pk=pk, kind__in=MessageTemplate.SENDABLE_KINDS)
     return found.select_related("mini_program").prefetch_related("fields").first()
 
 

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from notify_platform.console import access
 from notify_platform.console.desk import progress
 from notify_platform.console.desk.base import LogAdmin, OfMiniProgram, PersonLogAdmin, ids_of, label
+from notify_platform.console.desk.lists import number_of
 from notify_platform.console.desk.settling import Settling
 from notify_platform.delivery import pacing
 from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Skip
@@ -55,7 +56,7 @@ class OfJob(admin.SimpleListFilter):
         if number is None:
             return []
         seen = access.limit(SendJob.objects.all(), to=request.user)
-        job = seen.filter(pk=number).only("name").first() if number.isdigit() else None
+        job = seen.filter(pk=number_of(number) or 0).only("name").first()
         return [(number, job.name if job else "—")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -63,7 +64,8 @@ class OfJob(admin.SimpleListFilter):
         value = self.value()
         if value is None:
             return queryset
-        return queryset.filter(job=value) if value.isdigit() else queryset.none()
+        number = number_of(value)
+        return queryset.none() if number is None else queryset.filter(job=number)
 
 
 @admin.register(Delivery)

@@ -18,6 +18,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from notify_platform.console import access
 from notify_platform.console.desk.base import actor_of
+from notify_platform.console.desk.lists import number_of
 from notify_platform.core.errors import Refused
 from subscriptions.audience import files, uploads
 from subscriptions.people.models import mask
@@ -61,9 +62,9 @@ class UploadForm(forms.Form):
 
 def refused_by_its_size(request: HttpRequest) -> str | None:
     """Return why a request is refused before a byte of it is read, or None."""
-    length = request.META.get("CONTENT_LENGTH") or "0"
+    length = number_of(request.META.get("CONTENT_LENGTH") or "0")
     most = settings.LIST_MAX_MEGABYTES * 1024 * 1024 + _AROUND
-    return files.too_large() if not length.isdigit() or int(length) > most else None
+    return files.too_large() if length is None or length > most else None
 
 
 def answer(desk: AudienceAdmin, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
@@ -72,6 +73,7 @@ def answer(desk: AudienceAdmin, request: HttpRequest, context: dict[str, Any]) -
     def view(request: HttpRequest) -> HttpResponse:
         if request.method != "POST":
             return TemplateResponse(request, PAGE, context | {"form": UploadForm(by=request.user)})
+        context["next"] = desk.way_back(request)
         form = UploadForm(request.POST, request.FILES, by=request.user)
         if form.is_valid():
             try:

@@ -225,7 +225,7 @@ class LogList(ThemedChangeList):
         return [self._in_tabs([value]) for value in values] or [self.every]
 
     def _keys(self) -> list[int]:
-        older, newer = (_number(self.asked.get(name)) for name in (OLDER, NEWER))
+        older, newer = (number_of(self.asked.get(name)) for name in (OLDER, NEWER))
         if newer is not None:
             keys = self._read(newer=newer)
             if len(keys) > self.list_per_page or newer == 0:
@@ -322,7 +322,8 @@ class LogList(ThemedChangeList):
         return self.get_query_string()[1:]
 
 
-def _number(text: str | None) -> int | None:
+def number_of(text: str | None) -> int | None:
+    """Return the number that an address or a form names; None for what is none, or is too long to be a key."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
 
 

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from notify_platform.console.desk.base import called, label
 from notify_platform.console.desk.compose_page import ComposePage
 from notify_platform.console.desk.deliveries import TONES
+from notify_platform.console.desk.lists import number_of
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import trial
 from notify_platform.delivery.models import Delivery, Skip
@@ -140,7 +141,7 @@ class TestPages(ComposePage):
 
 
 def _send(request: HttpRequest, job: SendJob) -> str:
-    chosen = {int(pk) for pk in request.POST.getlist("to") if pk.isdigit()}
+    chosen = {pk for given in request.POST.getlist("to") if (pk := number_of(given)) is not None}
     trial.send(job, to=chosen, card_state=request.POST.get("card_state", ""), by=_user(request))
     sentence = ngettext(
         "The test to %(count)d tester is under way.", "The test to %(count)d testers is under way.", len(chosen)

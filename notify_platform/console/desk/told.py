@@ -16,6 +16,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 
 from notify_platform.console.desk.callbacks import masked
+from notify_platform.console.desk.lists import number_of
 from notify_platform.core.models import AuditEvent
 
 # What the trail calls a kind of row, where that is not its model's name.
@@ -39,7 +40,7 @@ def link_to(subject: str) -> SafeString | str:
     if model is None:
         return {"login": gettext("log-in"), "retention": gettext("retention")}.get(subject, subject)
     words = f"{capfirst(str(model._meta.verbose_name))} {number}"
-    if not number.isdigit():
+    if number_of(number) is None:
         return words
     url = reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_change", args=[number])
     return format_html('<a class="desk-link" href="{}">{}</a>', url, words)
