@@ -121,7 +121,7 @@ def check(file: IO[bytes], *, name: str, size: int, mini_program: MiniProgram) -
     return checks.report
 
 
-def save(
+def keep(
     file: IO[bytes], *, name: str, size: int, mini_program: MiniProgram, called: str, by: AbstractBaseUser | None
 ) -> tuple[Audience, Report]:
     """Save the good lines of a file as an audience. Raises ``Refused``; nothing is saved then."""

@@ -70,7 +70,7 @@ def test_many_are_one_deed_and_no_more_than_one_batch_at_once(mini_program, monk
         in_state(a_popup(mini_program, f"T{number}"), State.FAILED)
     numbers = list(CallbackEvent.objects.order_by("pk").values_list("pk", flat=True))
 
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         assert inbox.process_again(CallbackEvent.objects.order_by("-pk"), by=None) == 3
 
     assert AuditEvent.objects.get().detail == {"numbers": numbers[:3]}

@@ -107,24 +107,24 @@ def test_each_open_alert_on_the_front_page_is_one_click_from_its_cure(template: 
     raised(template, Kind.APP_BANNED)
     alerts.settle(raised(template, Kind.PUNISHED), by=None)
 
-    lines = admin.get(FRONT).context["alerts"]
+    lines = admin.get(FRONT).context["troubles"]
 
-    assert {(line.alert.kind, line.alert.subject): line.url for line in lines} == {
-        (Kind.TEMPLATE_BANNED, template.wechat_id): reverse(
-            "admin:templates_app_messagetemplate_change", args=[template.pk]
-        ),
-        (Kind.TEMPLATE_BANNED, "nobody knows it"): reverse("admin:alerts_alert_change", args=[unknown.pk]),
-        (Kind.DRIFT, ""): f"{reverse('admin:subscriptions_forecast')}?mini_program={program.pk}",
-        (Kind.APP_BANNED, ""): reverse("admin:templates_app_miniprogram_change", args=[program.pk]),
+    assert {line.url for line in lines} >= {
+        reverse("admin:templates_app_messagetemplate_change", args=[template.pk]),
+        reverse("admin:alerts_alert_change", args=[unknown.pk]),
+        f"{reverse('admin:subscriptions_forecast')}?mini_program={program.pk}",
+        reverse("admin:templates_app_miniprogram_change", args=[program.pk]),
     }
 
 
 def test_a_template_of_another_mini_program_is_no_cure(template: MessageTemplate, admin: Client) -> None:
     namesake = factories.a_template(factories.a_mini_program(), wechat_id=template.wechat_id)
-    alert = raised(namesake, Kind.TEMPLATE_BANNED, subject=template.wechat_id)
-    (line,) = admin.get(FRONT).context["alerts"]
-    assert line.url == reverse("admin:templates_app_messagetemplate_change", args=[namesake.pk])
-    assert line.alert == alert
+    raised(namesake, Kind.TEMPLATE_BANNED, subject=template.wechat_id)
+    urls = [line.url for line in admin.get(FRONT).context["troubles"]]
+    mine, foreign = (
+        reverse("admin:templates_app_messagetemplate_change", args=[one.pk]) for one in (namesake, template)
+    )
+    assert (mine in urls, foreign in urls) == (True, False)
 
 
 def test_without_open_alerts_the_front_page_has_no_panel_for_them(template: MessageTemplate, admin: Client) -> None:

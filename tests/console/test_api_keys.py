@@ -208,9 +208,9 @@ def test_nobody_but_engineers_sees_issues_or_revokes(
 
 def test_a_post_without_a_csrf_token_changes_nothing(program: MiniProgram, colleague: Colleague) -> None:
     key = a_key(program)
-    before = facts()
     desk = Client(enforce_csrf_checks=True)
     desk.force_login(colleague("engineer"))
+    before = facts()
 
     answers = [desk.post(ADD, wish(program)), desk.post(revoke_url(key))]
 

@@ -204,9 +204,9 @@ def test_not_even_an_administrator_decides_about_the_own_job(
 
 def test_a_post_without_the_csrf_token_is_refused(in_state: Any, composer: User) -> None:
     job = in_state(State.RUNNING)
-    before = facts(job)
     forged = Client(enforce_csrf_checks=True)
     forged.force_login(composer)
+    before = facts(job)
     assert forged.post(url(job, "cancel")).status_code == 403
     assert facts(job) == before
 

@@ -150,8 +150,9 @@ def test_somebody_who_only_sees_the_inbox_has_no_button(
 
 
 def test_a_post_without_the_csrf_token_is_refused(pushes: dict[str, CallbackEvent], engineer: User) -> None:
-    before, forged = facts(), Client(enforce_csrf_checks=True)
+    forged = Client(enforce_csrf_checks=True)
     forged.force_login(engineer)
+    before = facts()
 
     assert forged.post(again(pushes["failed"])).status_code == 403
     assert forged.post(LIST, chosen(*pushes.values())).status_code == 403

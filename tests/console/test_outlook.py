@@ -165,14 +165,13 @@ def test_what_is_missing_is_said_with_what_to_do(admin: Client) -> None:
     assert ("consent is in stock." in page, "is not known yet" in page) == (False, False)
 
 
-def test_drift_of_the_last_days_is_shown_here_and_on_the_front_page(program: MiniProgram, admin: Client) -> None:
+def test_drift_of_the_last_days_is_shown(program: MiniProgram, admin: Client) -> None:
     template = a_stock(program)
     (person,) = factories.subscribers(program, count=1)
     for ago in (1, 8):
         at = timezone.now() - timedelta(days=ago)
         Drift.objects.create(subscriber=person, template=template, units=3, at=at)
     assert admin.get(FORECAST).context["sums"]["drift"] == 3
-    assert [board.drift for board in admin.get(reverse("admin:index")).context["boards"]] == ["3"]
 
 
 # --- the report ----------------------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def _check_or_save(
     if "check" in request.POST:
         report = uploads.check(given["file"].file, **file)
         return _shown(request, context | {"form": form, **told(report)})
-    audience, report = uploads.save(given["file"].file, **file, called=given["name"], by=actor_of(request))
+    audience, report = uploads.keep(given["file"].file, **file, called=given["name"], by=actor_of(request))
     sentence = ngettext(
         "The list “%(name)s” was saved with %(good)s person.", "The list “%(name)s” was saved with %(good)s people.",
         report.good,

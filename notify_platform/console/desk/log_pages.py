@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
@@ -50,8 +50,9 @@ class LogPages(_Admin):
 
     def drop_view(self, request: HttpRequest, view_id: int) -> HttpResponse:
         """Delete one's own view."""
-        if views.drop(by=self._reader(request), model=self.model, pk=view_id):
-            messages.success(request, gettext("The view was deleted."))
+        if not views.drop(by=self._reader(request), model=self.model, pk=view_id):
+            raise Http404
+        messages.success(request, gettext("The view was deleted."))
         return HttpResponseRedirect(self._list_url())
 
     def export_list_view(self, request: HttpRequest) -> HttpResponseBase:
