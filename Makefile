@@ -13,7 +13,7 @@ TEST_MANAGE := DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint pytest javascript fuzz bench chaos
+.PHONY: help demo test lint pytest javascript fuzz bench screens chaos
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do \
@@ -43,6 +43,9 @@ fuzz: $(VENV)/.dev $(FUZZ)/.done ## the API against its own contract, four minut
 
 bench: $(VENV)/.dev ## measures; docs/benchmarks.md is written anew; ARGS="intake --on sqlite" chooses
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+screens: $(VENV)/.dev ## the pictures of docs/screens, taken anew from the demo
+	@$(BIN)/python -m tests.screens $(ARGS)
 
 chaos: $(VENV)/.dev ## HISTORIES=5000 random histories of consent, workers killed at any moment ROUNDS=10 times, races
 	@HISTORIES=$(HISTORIES) CHAOS_ROUNDS=$(ROUNDS) $(BIN)/pytest -n 2 --dist loadgroup -rs \

@@ -141,6 +141,7 @@ class Play:
             # A bar that sticks to the window's end would lie across a picture of the whole page.
             page.set_viewport_size({"width": SIZES[size][0], "height": min(_height(page), MOST_HEIGHT[size])})
             page.wait_for_load_state("networkidle")
+            page.evaluate("scrollTo(0, 0)")
             page.screenshot(path=FOLDER / f"{name}-{size}.png")
             context.close()
 
