@@ -34,7 +34,7 @@ def test_an_address_with_no_number_names_nothing(desk: Client, text: str) -> Non
 
 @pytest.mark.parametrize("text", NO_NUMBERS)
 def test_a_post_with_no_number_names_nothing(desk: Client, text: str) -> None:
-    template = factories.a_template()
+    template = factories.a_template(factories.a_mini_program())
     look = reverse("admin:jobs_sendjob_look")
     assert desk.post(look, {"template": template.pk, "job": text}).status_code == 404
     assert desk.post(look, {"template": template.pk, "reach": text}).status_code == 200
