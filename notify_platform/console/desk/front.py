@@ -90,6 +90,8 @@ class Board:
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the boards to the front page of somebody who may see jobs, and what needs a person."""
     context["title"] = _("Overview")
+    # The page asks for its own content again and again; what a log-in or a deed has to say must not get lost that way.
+    context["frame"] = "console/bare.html" if "fresh" in request.GET else ""
     if request.user.has_perm("jobs.view_sendjob"):
         programs = _programs(request)
         seen = overview.of_programs(programs.keys())
