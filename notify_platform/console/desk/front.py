@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from notify_platform.console import access
 from notify_platform.console.desk import durations, setup, troubles
-from notify_platform.console.desk.jobs import state_label
+from notify_platform.console.desk.jobs.labels import state_label
 from notify_platform.console.desk.setup import Step
 from notify_platform.delivery import speed
 from notify_platform.delivery.models import Delivery
