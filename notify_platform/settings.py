@@ -308,6 +308,11 @@ UNFOLD = {
     "DASHBOARD_CALLBACK": "notify_platform.console.desk.front.dashboard",
 }
 
+# --- metrics -------------------------------------------------------------------------------------------------------
+
+# The bearer token of /metrics; empty: the page does not exist.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+
 # --- logs: codes and ids, never a secret, a token or a whole openid ------------------------------------------------
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
