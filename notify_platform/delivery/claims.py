@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -221,6 +221,14 @@ def arm(token: uuid.UUID, *, delivery_ids: Collection[int]) -> set[int]:
 def release(token: uuid.UUID, *, delivery_ids: Collection[int]) -> int:
     """Give claimed rows that were not armed back to the queue, and their consent to the person. Returns the count."""
     return _unclaim(Q(pk__in=delivery_ids, claim_token=token))
+
+
+def shorten(claim: Claim, *, to: int) -> Claim:
+    """Keep the first ``to`` messages of a claim; the others, whose slots the day does not have, wait again."""
+    left = [message.delivery_id for message in claim.messages[to:]]
+    if left:
+        release(claim.token, delivery_ids=left)
+    return replace(claim, messages=claim.messages[:to])
 
 
 def reap() -> tuple[int, int]:

@@ -50,9 +50,10 @@ SETTLE_RETRY_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A claimed message and the moment (monotonic clock) from which it may leave."""
+    """A claimed message and the moment (monotonic clock) from which it may leave; ``day``: whose budget it uses."""
 
     at: float
+    day: int
     token: uuid.UUID
     message: Message
 
@@ -151,9 +152,12 @@ class Engine:
 
     def _refill(self) -> None:
         """Claim the next batch while the last one is still leaving, so that no slot is lost between them."""
-        if pacing.seconds_until_free(self.pace) > 4 * HORIZON_SECONDS:
+        free_in, booked = pacing.look(self.pace)
+        if free_in > 4 * HORIZON_SECONDS:
             return
         for job in self._running_jobs():
+            if booked >= job.mini_program.daily_budget:
+                return
             if len(self.ready) >= self._batch(job.mini_program.pace_per_second):
                 return
             try:
@@ -179,18 +183,20 @@ class Engine:
         while wanted > 0:
             claim = claims.claim(job, limit=wanted, wordings=self.wordings)
             if claim.messages:
-                self._book(claim, app_rate=app_rate, rate=rate, job_pace=job_pace)
+                self._book(claim, job, rate=rate, job_pace=job_pace)
             if claim.looked_at < wanted or time.monotonic() > ends_at:
                 return
             wanted -= len(claim.messages)
 
-    def _book(self, claim: Claim, *, app_rate: int, rate: int, job_pace: Pace | None) -> None:
-        first = pacing.book(self.pace, count=len(claim.messages), per_second=app_rate)
+    def _book(self, claim: Claim, job: SendJob, *, rate: int, job_pace: Pace | None) -> None:
+        app, count = job.mini_program, len(claim.messages)
+        first, count, day = pacing.book(self.pace, count=count, per_second=app.pace_per_second, budget=app.daily_budget)
+        claim = claims.shorten(claim, to=count)
         if job_pace:
-            first = max(first, pacing.book(job_pace, count=len(claim.messages), per_second=rate))
+            first = max(first, pacing.book(job_pace, count=count, per_second=rate).starts_in)
         start = time.monotonic() + first
         slots = [
-            Slot(at=start + number / rate, token=claim.token, message=message)
+            Slot(at=start + number / rate, day=day, token=claim.token, message=message)
             for number, message in enumerate(claim.messages)
         ]
         # In the order of their slots: a slow job's must not keep a fast job's waiting.
@@ -208,11 +214,11 @@ class Engine:
         if not wave:
             return 0
         armed: set[int] = set()
-        for token, ids in _by_token(wave).items():
+        for (token, day), ids in _by_claim(wave).items():
             armed |= claims.arm(token, delivery_ids=ids)
             left = [pk for pk in ids if pk not in armed]
             if left:
-                claims.release(token, delivery_ids=left)
+                self._release(token, day, left)
         leaving = [slot for slot in wave if slot.message.delivery_id in armed]
         for slot in leaving:
             time.sleep(max(0.0, slot.at - time.monotonic()))
@@ -298,15 +304,18 @@ class Engine:
                 time.sleep(SETTLE_RETRY_SECONDS)
 
     def _give_back_ready(self) -> None:
-        for token, ids in _by_token(self.ready).items():
-            claims.release(token, delivery_ids=ids)
+        for (token, day), ids in _by_claim(self.ready).items():
+            self._release(token, day, ids)
         self.ready.clear()
 
+    def _release(self, token: uuid.UUID, day: int, delivery_ids: list[int]) -> None:
+        pacing.give_back(self.pace, count=claims.release(token, delivery_ids=delivery_ids), day=day)
 
-def _by_token(slots: deque[Slot] | list[Slot]) -> dict[uuid.UUID, list[int]]:
-    grouped: dict[uuid.UUID, list[int]] = {}
+
+def _by_claim(slots: deque[Slot] | list[Slot]) -> dict[tuple[uuid.UUID, int], list[int]]:
+    grouped: dict[tuple[uuid.UUID, int], list[int]] = {}
     for slot in slots:
-        grouped.setdefault(slot.token, []).append(slot.message.delivery_id)
+        grouped.setdefault((slot.token, slot.day), []).append(slot.message.delivery_id)
     return grouped
 
 
