@@ -1,10 +1,13 @@
-"""One clock for leases, slots and due times: the database's (several hosts never agree on theirs)."""
+"""One clock for leases, slots and due times: the database's (several hosts never agree on theirs); and time zones."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import connection
 
 BEIJING: Final = timezone(timedelta(hours=8))
@@ -27,3 +30,14 @@ def beijing_midnight(moment: datetime) -> datetime:
     So WeChat's daily limits are reckoned here: it does not say when its day ends, and this is what everybody assumes.
     """
     return moment.astimezone(BEIJING).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def zone_of(*names: str) -> ZoneInfo:
+    """Return the first of these time zones that exists, the house's own when none does.
+
+    A name in the data may be one the tz database has dropped, or never had: a guess at the hour is better than no hour.
+    """
+    for name in filter(None, names):
+        with suppress(KeyError, ValueError, OSError):
+            return ZoneInfo(name)
+    return ZoneInfo(settings.TIME_ZONE)
