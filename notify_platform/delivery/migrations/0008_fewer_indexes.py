@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('delivery', '0006_may_export'),
+        ('delivery', '0007_one_in_flight'),
         ('jobs', '0005_rehearsals_and_tests'),
         ('subscriptions', '0013_may_export'),
         ('templates_app', '0006_addresses_without_logins'),
