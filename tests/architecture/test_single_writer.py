@@ -83,6 +83,7 @@ SPEAKING_SQL = {
     "notify_platform/core/clock.py",
     "notify_platform/core/history.py",
     "notify_platform/core/prepared.py",
+    "notify_platform/core/schema.py",
     "notify_platform/delivery/pacing.py",
 }
 
