@@ -216,8 +216,8 @@ SPECTACULAR_SETTINGS = {
 
 # Rooms above delivery that keep something of a person, by dotted name: imports only go down (ADR 11).
 FORGETTING = ["notify_platform.callbacks.keeping.forget"]
-PRUNABLE_PUSHES = "notify_platform.callbacks.keeping.prunable"
-PRUNABLE_FAILED_LOGINS = "notify_platform.console.doors.prunable"
+# The rules of such rooms for how long something is kept, likewise.
+RETENTION = ["notify_platform.callbacks.keeping.RETENTION", "notify_platform.console.doors.RETENTION"]
 
 # --- whom a job can be sent to -------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from notify_platform.core.clock import zone_of
 from notify_platform.core.encrypted import EncryptedTextField
 
 
@@ -183,6 +184,11 @@ class MiniProgram(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Return the time zone it is at home in."""
+        return zone_of(self.time_zone)
 
 
 class AccessToken(models.Model):

@@ -1,9 +1,12 @@
-"""One clock for leases, slots and due times: the database's (several hosts never agree on theirs)."""
+"""One clock for leases, slots and due times: the database's (several hosts never agree on theirs); and time zones."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import connection
 
 
@@ -16,3 +19,14 @@ def database_now() -> datetime:
         cursor.execute("SELECT statement_timestamp()")
         moment: datetime = cursor.fetchone()[0]
     return moment.astimezone(UTC)
+
+
+def zone_of(*names: str) -> ZoneInfo:
+    """Return the first of these time zones that exists, the house's own when none does.
+
+    A name in the data may be one the tz database has dropped, or never had: a guess at the hour is better than no hour.
+    """
+    for name in filter(None, names):
+        with suppress(KeyError, ValueError, OSError):
+            return ZoneInfo(name)
+    return ZoneInfo(settings.TIME_ZONE)

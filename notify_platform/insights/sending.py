@@ -10,13 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from django.db.models import Count, F, Max, Q, QuerySet
 from django.utils import timezone
 
 from notify_platform.delivery.models import Delivery, Open
 from notify_platform.insights import days, pages
+from notify_platform.insights.days import Home
 from notify_platform.insights.models import SendingTally
 from notify_platform.jobs.models import SendJob
 
@@ -39,15 +39,13 @@ Sums = Mapping[int, Counter[str]]
 def tally_lately() -> int:
     """Count today and yesterday again, wherever they are, and what was missed before; returns how many rows."""
     now = timezone.now()
-    return sum(
-        _rebuild_day(day, zone=zone, now=now) for zone in set(days.zones().values()) for day in _lately(zone, now=now)
-    )
+    return sum(_rebuild_day(day, home=home, now=now) for home in days.homes() for day in _lately(home, now=now))
 
 
-def _lately(zone: ZoneInfo, *, now: datetime) -> list[date]:
-    today = days.day_of(now, zone=zone)
+def _lately(home: Home, *, now: datetime) -> list[date]:
+    today = days.day_of(now, zone=home.zone)
     tallies = SendingTally.objects.filter(
-        job__mini_program__time_zone=zone.key, day__gte=today - timedelta(days=days.FURTHEST)
+        job__mini_program__in=home.mini_program_ids, day__gte=today - timedelta(days=days.FURTHEST)
     )
     return days.to_count(newest=tallies.aggregate(newest=Max("day"))["newest"], today=today)
 
@@ -57,12 +55,12 @@ def rebuild(*, first: date, last: date) -> int:
     SendingTally.objects.filter(day__gte=first, day__lte=last).delete()
     some = days.row_of(first, count=(last - first).days + 1)
     now = timezone.now()
-    return sum(_rebuild_day(day, zone=zone, now=now) for zone in set(days.zones().values()) for day in some)
+    return sum(_rebuild_day(day, home=home, now=now) for home in days.homes() for day in some)
 
 
-def _rebuild_day(day: date, *, zone: ZoneInfo, now: datetime) -> int:
-    begin, end = days.bounds(day, zone=zone)
-    jobs = SendJob.objects.filter(mini_program__time_zone=zone.key)
+def _rebuild_day(day: date, *, home: Home, now: datetime) -> int:
+    begin, end = days.bounds(day, zone=home.zone)
+    jobs = SendJob.objects.filter(mini_program__in=home.mini_program_ids)
     active = jobs.filter(Q(ended_at__isnull=True) | Q(ended_at__gte=begin), started_at__lt=end)
     settled = SendingTally.objects.filter(day=day, counted_at__gt=F("job__ended_at") + SETTLING).values("job")
     ids = list(active.exclude(pk__in=settled).values_list("pk", flat=True))

@@ -114,6 +114,21 @@ def test_a_login_kept_in_an_address_from_before_is_not_told_when_it_goes(program
     assert told == {"proxy_url": ["http://••••@10.0.0.1:3128", "http://10.0.0.1:3128"]}
 
 
+def test_a_login_kept_in_an_address_from_before_is_shown_to_nobody_and_not_written_over(
+    program: MiniProgram, colleague: Colleague, at_desk: At, admin: Client
+) -> None:
+    kept = {"proxy_url": "http://name:p%40ss@10.0.0.1:3128", "forward_url": "https://name:p%40ss@shop.example/hook"}
+    MiniProgram.objects.filter(pk=program.pk).update(**kept)
+    for role in ("engineer", "viewer", None):
+        text = at_desk(colleague(role)).get(page(program)).content.decode()
+        assert ("p%40ss" in text, "http://••••@10.0.0.1:3128" in text) == (False, True)
+        assert "https://••••@shop.example/hook" in text
+    shown = {"proxy_url": "http://••••@10.0.0.1:3128", "forward_url": "https://••••@shop.example/hook"}
+    answer = admin.post(page(program), typed(program, **shown))
+    assert set(answer.context["adminform"].form.errors) == set(shown)
+    assert MiniProgram.objects.filter(pk=program.pk).values(*kept).get() == kept
+
+
 def test_half_a_span_of_quiet_hours_is_told_in_words(program: MiniProgram, admin: Client) -> None:
     answer = admin.post(page(program), typed(program, quiet_from="22:00:00"))
     assert answer.context["adminform"].form.errors == {"quiet_until": ["Give both ends of the hours, or neither."]}

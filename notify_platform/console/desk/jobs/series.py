@@ -16,10 +16,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from notify_platform.console.desk import schedules
 from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, LogAdmin, OfMiniProgram, label
-from notify_platform.console.desk.deeds import CHANGE, OPERATE
-from notify_platform.console.desk.schedules import ScheduleForm
+from notify_platform.console.desk.jobs import schedules
+from notify_platform.console.desk.jobs.deeds import CHANGE, OPERATE
+from notify_platform.console.desk.jobs.labels import state_label
+from notify_platform.console.desk.jobs.schedules import ScheduleForm
 from notify_platform.core.errors import Refused
 from notify_platform.jobs import series
 from notify_platform.jobs.models import SendJob, Series
@@ -135,7 +136,7 @@ class SeriesAdmin(LogAdmin):
             "deeds": offered(row, pattern, to=request.user),
             "when": schedules.words(row),
             "next_ones": schedules.next_ones(row) if row.is_active and pattern else [],
-            "made": [(job, _job_label(job)) for job in made[:SHOWN]],
+            "made": [(job, state_label(job)) for job in made[:SHOWN]],
         }
         return TemplateResponse(request, "console/series_page.html", context)
 
@@ -167,12 +168,6 @@ class SeriesAdmin(LogAdmin):
 
 def _label(row: Series, pattern: SendJob | None) -> SafeString:
     return label(*standing(row, pattern))
-
-
-def _job_label(job: SendJob) -> SafeString:
-    from notify_platform.console.desk.jobs import state_label
-
-    return state_label(job)
 
 
 class Repeating(_JobAdmin):

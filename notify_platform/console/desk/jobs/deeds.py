@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
 
-from notify_platform.console.desk import deciding
+from notify_platform.console.desk.jobs import deciding
 from notify_platform.delivery import settlement
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob

@@ -13,9 +13,10 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from notify_platform.console.desk import durations, standing
-from notify_platform.console.desk.reasons import NEXT_STEPS
-from notify_platform.console.desk.standing import Standing
+from notify_platform.console.desk import durations
+from notify_platform.console.desk.jobs import standing
+from notify_platform.console.desk.jobs.reasons import NEXT_STEPS
+from notify_platform.console.desk.jobs.standing import Standing
 from notify_platform.delivery import speed
 from notify_platform.delivery.models import Delivery, Reason, Skip
 from notify_platform.delivery.speed import Speed

@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 from notify_platform.console.desk import cards
 from notify_platform.console.desk.base import called
 from notify_platform.console.desk.cards import Card
-from notify_platform.console.desk.composing import LookForm
-from notify_platform.console.desk.word_inputs import TEXT
+from notify_platform.console.desk.jobs.composing import LookForm
+from notify_platform.console.desk.jobs.word_inputs import TEXT
 from notify_platform.core.errors import Refused
 from notify_platform.jobs import previews
 from notify_platform.jobs.models import Variant

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from notify_platform.console.desk import timing
 from notify_platform.console.desk.base import called
+from notify_platform.console.desk.jobs import timing
 from notify_platform.delivery.rehearsal import Loss, Rehearsal, Wait
 from subscriptions.models import Subscriber
 

@@ -16,9 +16,9 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from notify_platform.console.desk import funnel
 from notify_platform.console.desk.audience_form import words_of
-from notify_platform.console.desk.funnel import Funnel
+from notify_platform.console.desk.jobs import funnel
+from notify_platform.console.desk.jobs.funnel import Funnel
 from notify_platform.core.errors import Refused
 from notify_platform.delivery.models import Delivery, Reason
 from notify_platform.delivery.rehearsal import Rehearsal, rehearse

@@ -19,11 +19,12 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console import access
-from notify_platform.console.desk import cards, checking, composing, previewing, timing, word_inputs
+from notify_platform.console.desk import cards
 from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, DeskAdmin, actor_of, subject_of
-from notify_platform.console.desk.compose_words import page_words
-from notify_platform.console.desk.composing import DraftForm, JobForm, LookForm
 from notify_platform.console.desk.consent import in_stock
+from notify_platform.console.desk.jobs import checking, composing, previewing, timing, word_inputs
+from notify_platform.console.desk.jobs.compose_words import page_words
+from notify_platform.console.desk.jobs.composing import DraftForm, JobForm, LookForm
 from notify_platform.console.desk.lists import number_of
 from notify_platform.core.errors import Refused
 from notify_platform.core.models import AuditEvent

@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 
-from notify_platform.console.desk.reasons import NEXT_STEPS
+from notify_platform.console.desk.jobs.reasons import NEXT_STEPS
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import again
 from notify_platform.delivery.again import CANCELLED, CODE, NO_CODE, REASON, Missed

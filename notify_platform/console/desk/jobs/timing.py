@@ -9,8 +9,8 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from notify_platform.console.desk import schedules
-from notify_platform.console.desk.composing import Start
+from notify_platform.console.desk.jobs import schedules
+from notify_platform.console.desk.jobs.composing import Start
 from notify_platform.jobs.models import SendJob
 
 MINUTE, HOUR = 60, 3600

@@ -1,4 +1,4 @@
-"""Jobs: composing them, deciding about them, watching them. Series, triggers and events can be read."""
+"""The admin class of jobs: the list, and the pages on which one is decided about, started and watched."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from notify_platform.console.desk import cards, deciding, deeds, following, progress, schedules, trail
+from notify_platform.console.desk import cards, trail
 from notify_platform.console.desk.base import (
     SECRETS_OF_MINI_PROGRAM,
     OfMiniProgram,
-    label,
     name_of,
 )
-from notify_platform.console.desk.deeds import DEEDS, Deed
-from notify_platform.console.desk.following import Following
-from notify_platform.console.desk.series import Repeating
-from notify_platform.console.desk.testing import TestPages, Tests
+from notify_platform.console.desk.jobs import deciding, deeds, following, progress, schedules
+from notify_platform.console.desk.jobs.deeds import DEEDS, Deed
+from notify_platform.console.desk.jobs.following import Following
+from notify_platform.console.desk.jobs.labels import state_label
+from notify_platform.console.desk.jobs.series import Repeating
+from notify_platform.console.desk.jobs.testing import TestPages, Tests
 from notify_platform.core.errors import Refused
 from notify_platform.jobs import copies, previews
 from notify_platform.jobs.models import SendJob
@@ -37,20 +38,6 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 State = SendJob.State
-TONES = {
-    State.DRAFT: "idle",
-    State.SUBMITTED: "warn",
-    State.SCHEDULED: "busy",
-    State.RUNNING: "busy",
-    State.PAUSED: "warn",
-    State.FINISHED: "good",
-    State.CANCELLED: "idle",
-}
-
-
-def state_label(job: SendJob) -> SafeString:
-    """Return a job's state in its colour."""
-    return label(TONES[State(job.state)], job.get_state_display())
 
 
 @admin.register(SendJob)

@@ -18,8 +18,8 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console.desk.base import called, label
-from notify_platform.console.desk.compose_page import ComposePage
 from notify_platform.console.desk.deliveries import TONES
+from notify_platform.console.desk.jobs.compose_page import ComposePage
 from notify_platform.console.desk.lists import number_of
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import trial

@@ -15,8 +15,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console.desk.base import require_both_ends
+from notify_platform.console.desk.jobs.word_inputs import FIT, INPUT, TEXT, can_be_cut, fit_field, text_field
 from notify_platform.console.desk.lists import number_of
-from notify_platform.console.desk.word_inputs import FIT, INPUT, TEXT, can_be_cut, fit_field, text_field
 from notify_platform.core.errors import Refused
 from notify_platform.jobs import previews
 from notify_platform.jobs.models import SendJob, Variant

@@ -10,11 +10,11 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from notify_platform.console.desk import funnel, schedules, timing
 from notify_platform.console.desk.audience_form import words_of
-from notify_platform.console.desk.composing import JobForm
 from notify_platform.console.desk.consent import in_stock
-from notify_platform.console.desk.funnel import Funnel
+from notify_platform.console.desk.jobs import funnel, schedules, timing
+from notify_platform.console.desk.jobs.composing import JobForm
+from notify_platform.console.desk.jobs.funnel import Funnel
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import rehearsal
 from notify_platform.jobs import conflicts, previews
