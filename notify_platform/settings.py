@@ -69,6 +69,10 @@ else:
 
 WECHAT_API_BASE_URL = env.str("WECHAT_API_BASE_URL", default="https://api.weixin.qq.com").rstrip("/")
 
+# Connections of one worker for one mini-program's messages. Twenty is what WeChat's users found to be safe; a pace of
+# P a second at L seconds an answer needs P × L of them, shared by the workers.
+SEND_CONCURRENCY = env.int("SEND_CONCURRENCY", default=20)
+
 # --- the rooms -----------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
