@@ -10,7 +10,6 @@ from typing import Any
 
 from django.db import connection, models, transaction
 from django.db.models import BooleanField, Func, Model, QuerySet, Value
-from django.db.models.expressions import Combinable
 from django.db.models.sql.subqueries import UpdateQuery
 
 
@@ -41,7 +40,7 @@ class Among(Func):
         super().__init__(column)
         self.keys = list(keys)
 
-    def as_sql(self, compiler: Any, connection: Any, **_context: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any, **_context: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
         """Return the condition in the words of either database."""
         column, params = compiler.compile(self.get_source_expressions()[0])
         if connection.vendor == "sqlite":
@@ -104,7 +103,7 @@ def _listed(fields: Sequence[Any], rows: Sequence[Sequence[Any]]) -> tuple[str, 
 
 
 def _compiled(model: type[Model], field: models.Field[Any, Any], value: Any) -> tuple[str, list[Any]]:
-    if not isinstance(value, Combinable):
+    if not hasattr(value, "resolve_expression"):
         return "%s", [field.get_db_prep_value(value, connection)]
     query = UpdateQuery(model)
     sql, params = query.get_compiler(connection=connection).compile(value.resolve_expression(query, for_save=True))

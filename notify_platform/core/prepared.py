@@ -123,7 +123,7 @@ def _bind_on_the_server(cursor: CursorWrapper) -> None:
     if connection.vendor == "postgresql":
         from django.db.backends.postgresql.base import ServerBindingCursor
 
-        cursor.cursor = ServerBindingCursor(connection.connection)
+        cursor.cursor = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
 
 
 def _object(statement: _Statement, row: tuple[Any, ...]) -> Any:
