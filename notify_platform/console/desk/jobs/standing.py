@@ -61,10 +61,6 @@ def _words(job: SendJob, stall: Stall) -> Standing:
         )
         return Standing(_("Waiting"), sentence % told, to_program, _("To that setting"))
     head = _("Nothing has left for %(time)s") % {"time": durations.words(_seconds_since(stall.since))}
-    if stall.cause is Cause.OTHER_JOB and stall.other is not None:
-        sentence = _("“%(name)s” started earlier and is sent first.") % {"name": stall.other.name}
-        url = reverse("admin:jobs_sendjob_change", args=[stall.other.pk])
-        return Standing(head, sentence, url, _("To that job"))
     sentence = str(_SENTENCES[stall.cause]) % {"until": _moment(stall.until)}
     if stall.cause is Cause.TOKEN:
         return Standing(head, sentence, to_program, _("To the mini-program"))

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('delivery', '0007_one_in_flight'),
+        ('delivery', '0008_fewer_indexes'),
     ]
 
     operations = [
