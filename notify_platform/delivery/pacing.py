@@ -27,7 +27,7 @@ class Booking(NamedTuple):
     """So many slots of a day (as ``Pace`` keeps it), the first of them in so many seconds (never negative)."""
 
     starts_in: float
-    count: int
+    slots: int
     day: int
 
 
@@ -80,7 +80,7 @@ def book(pace: Pace, *, count: int, per_second: float, budget: int | None = None
     fitting = count if budget is None else min(count, max(0, budget - (booked - count)))
     if fitting < count:
         give_back(pace, count=count - fitting, day=day)
-    return Booking(starts_in=max(0.0, (end - length - now) / SECOND_US), count=fitting, day=day)
+    return Booking(starts_in=max(0.0, (end - length - now) / SECOND_US), slots=fitting, day=day)
 
 
 def give_back(pace: Pace, *, count: int, day: int) -> None:

@@ -71,20 +71,20 @@ def the_next_day():
 
 
 def test_a_day_has_as_many_slots_as_its_budget_and_the_next_one_as_many_again(pace):
-    assert [book(pace, 4).count for _ in range(4)] == [4, 4, 2, 0]
+    assert [book(pace, 4).slots for _ in range(4)] == [4, 4, 2, 0]
     assert pacing.look(pace).booked == 10
 
     the_next_day()
 
     assert pacing.look(pace).booked == 0
-    assert [book(pace, 4).count for _ in range(4)] == [4, 4, 2, 0]
+    assert [book(pace, 4).slots for _ in range(4)] == [4, 4, 2, 0]
 
 
 def test_another_budget_holds_from_the_next_booking_on(pace):
     book(pace, 10)
 
-    assert book(pace, 4, budget=12).count == 2
-    assert book(pace, 4, budget=5).count == 0
+    assert book(pace, 4, budget=12).slots == 2
+    assert book(pace, 4, budget=5).slots == 0
     assert pacing.look(pace).booked == 12
 
 
@@ -94,10 +94,10 @@ def test_slots_given_back_are_there_again_on_their_own_day_only(pace):
     today = book(pace, 10).day
 
     pacing.give_back(pace, count=3, day=yesterday - 1)
-    assert book(pace, 1).count == 0
+    assert book(pace, 1).slots == 0
 
     pacing.give_back(pace, count=3, day=today)
-    assert book(pace, 10).count == 3
+    assert book(pace, 10).slots == 3
 
 
 def test_a_worker_that_saw_the_clock_before_midnight_books_on_the_new_day(pace, monkeypatch):
@@ -124,7 +124,7 @@ def test_workers_that_race_for_the_last_slots_of_a_day_get_no_more_than_there_ar
 
     def book_ten(_number):
         try:
-            return sum(book(pace, 7, budget=100).count for _ in range(10))
+            return sum(book(pace, 7, budget=100).slots for _ in range(10))
         finally:
             connection.close()
 
