@@ -25,7 +25,7 @@ from notify_platform.core import history, queue
 from notify_platform.core.clock import database_now
 from notify_platform.core.models import Bell, DriverLease, WorkerNode
 from notify_platform.delivery import pacing, speed, stalls
-from notify_platform.delivery.models import Delivery, Pace
+from notify_platform.delivery.models import Delivery
 from notify_platform.insights import sending
 from notify_platform.insights.models import RefusalTally, SendingTally, StockTally
 from notify_platform.jobs import series
@@ -265,12 +265,15 @@ def _tokens(scrape: Scrape) -> Iterator[Metric]:
 
 
 def _pace(scrape: Scrape) -> Iterator[Metric]:
-    names = {pacing.name_of(MiniProgram(pk=pk)): app for pk, app in scrape.apps.items()}
-    slots = Pace.objects.filter(name__in=names).values_list("name", "next_slot_us")
-    now = scrape.now.timestamp()
-    held = {(names[name],): max(0.0, slot / pacing.SECOND_US - now) for name, slot in slots}
+    """How much may leave: two questions."""
+    budgets = dict(MiniProgram.objects.values_list("pk", "daily_budget"))
+    names = {pk: pacing.name_of(MiniProgram(pk=pk)) for pk in budgets}
+    found = pacing.looks(names.values())
+    looks = {pk: found.get(name, pacing.Look(free_in=0.0, booked=0)) for pk, name in names.items()}
     words = "For how long nothing leaves: WeChat asked to slow down, or is overwhelmed."
-    yield _gauge("pace_held_seconds", words, held, "app")
+    yield _gauge("pace_held_seconds", words, scrape.each({pk: look.free_in for pk, look in looks.items()}), "app")
+    left = {pk: max(0, budgets[pk] - look.booked) for pk, look in looks.items()}
+    yield _gauge("budget_left", "Messages the daily budget still allows today.", scrape.each(left), "app")
 
 
 def _build(scrape: Scrape) -> Iterator[Metric]:

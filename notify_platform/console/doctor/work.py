@@ -82,7 +82,7 @@ def standing_still() -> Iterator[Finding]:
     running = SendJob.objects.filter(state=SendJob.State.RUNNING).select_related("mini_program").defer(*SECRETS)
     for job in running.order_by("pk"):
         stall = stalls.of_job(job)
-        if stall is None or stall.cause in {stalls.Cause.CLOCK, stalls.Cause.OTHER_JOB}:
+        if stall is None or stall.cause in {stalls.Cause.CLOCK, stalls.Cause.BUDGET}:
             continue
         if said := standing.of_job(job):
             told = {"number": job.pk, "name": job.name, "head": said.head}
