@@ -27,8 +27,9 @@ TICK_SECONDS = 1.0
 PULSE_EVERY_TICKS = 3
 # A healthy queue answers within a second; one idle worker killed by the system freezes django-q2 for good.
 FROZEN_AFTER = timedelta(seconds=9)
-# Slices end within a second of the stop flag; what is in flight may take as long as a request.
-STOP_SECONDS = 25
+# Slices end within a second of the stop flag; what is in flight may take as long as a request (13 s). Whoever asks is
+# promised 20.
+STOP_SECONDS = 18
 
 
 class Supervisor:

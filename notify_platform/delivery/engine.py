@@ -36,7 +36,7 @@ from notify_platform.wechat.gateway import (
     gateway_for,
     send_result,
 )
-from notify_platform.wechat.outcomes import JobEffect, Word
+from notify_platform.wechat.outcomes import NOT_SENT, JobEffect, Word
 from templates_app.models import MiniProgram
 
 logger = logging.getLogger(__name__)
@@ -123,9 +123,9 @@ class Engine:
         On the way out claimed rows go back to the queue and everything in flight is settled.
         """
         ends_at = time.monotonic() + seconds
-        sent = 0
+        sent, is_told = 0, False
         try:
-            while not stopping() and time.monotonic() < ends_at:
+            while not (is_told := stopping()) and time.monotonic() < ends_at:
                 if not self._have_token():
                     break
                 # In this order, so that the connections have work while we claim.
@@ -139,6 +139,8 @@ class Engine:
             with suppress(OperationalError, InterfaceError):
                 # Else their leases lapse; what flies has to be settled all the same.
                 self._give_back_ready()
+                if is_told:
+                    sent -= self._recall()
             while self.flying:
                 self._settle_landed(wait_until=time.monotonic() + SETTLE_EVERY_SECONDS)
             self._note_speed(is_last=True)
@@ -363,6 +365,19 @@ class Engine:
         for (token, day), ids in _by_claim(self.ready).items():
             self._release(token, day, ids)
         self.ready.clear()
+
+    def _recall(self) -> int:
+        """Let wait again what waits behind other requests: while WeChat hangs it would hold us up as long again.
+
+        Nobody has refused it, so the watch does not hear of it. Returns how many there were.
+        """
+        flights = [parcel.key for parcel in self.courier.recall()]
+        self.flying -= len(flights)
+        result = SendResult(NOT_SENT, code=None, detail="it was called back")
+        self._settle([Arrival(flight, result) for flight in flights])
+        for day, number in Counter(flight.slot.day for flight in flights).items():
+            pacing.give_back(self.pace, count=number, day=day)
+        return len(flights)
 
     def _release(self, token: uuid.UUID, day: int, delivery_ids: list[int]) -> None:
         pacing.give_back(self.pace, count=claims.release(token, delivery_ids=delivery_ids), day=day)

@@ -117,6 +117,13 @@ class Courier:
                 self._start()
             self._ring()
 
+    def recall(self) -> list[Parcel]:
+        """Take back and return what has not left yet; it does not land."""
+        with self._lock:
+            recalled = list(self._waiting)
+            self._waiting.clear()
+        return recalled
+
     def close(self) -> None:
         """Wait for what flies; what still waits lands as not sent. Takes no longer than one parcel can."""
         with self._lock:

@@ -116,6 +116,19 @@ def test_stopping_gives_back_what_has_not_left(engine, states):
     assert books.check() == []
 
 
+def test_stopping_does_not_wait_for_what_waits_behind_a_hang(job, wechat, mini_program, people, states):
+    wechat_world.introduce(wechat, mini_program, people=people, settings={"latency_ms": 300.0})
+    engine = Engine(mini_program, concurrency=1)
+    sent = run(engine, stopping=lambda: Delivery.objects.filter(state=State.SENDING).exists())
+
+    engine.close()
+    assert sent == wechat.counts().counted < 3
+    assert True not in engine.watch._recent, "nobody was busy: the pace must not be held for it"
+    assert states() == {State.ACCEPTED: sent, State.WAITING: 3 - sent}
+    assert Pace.objects.get().booked == sent
+    assert books.check() == []
+
+
 def test_jobs_take_turns_and_a_test_goes_before_them(engine, template, mini_program):
     jobs = [SendJob.objects.get(), *(factories.a_running_job(template) for _ in range(2))]
     SendJob.objects.filter(pk=jobs[2].pk).update(test_of=jobs[0])

@@ -419,6 +419,17 @@ def test_closing_hands_back_what_waits_and_waits_for_what_flies(serving, courier
     assert len(server.requests) == 20
 
 
+def test_what_is_recalled_never_leaves_and_does_not_land(serving, courier_to) -> None:
+    gate, server, courier = start_many(serving, courier_to)
+    recalled = courier.recall()
+    gate.opened.set()
+    answered = gather(courier, 20)
+    assert [parcel.key for parcel in recalled] == list(range(20, 1000))
+    assert sorted(answered) == list(range(20))
+    assert courier.recall() == []
+    assert len(server.requests) == 20
+
+
 def test_what_is_sent_to_a_closed_courier_lands_at_once(serving, courier_to) -> None:
     server = serving(answering(b"{}"))
     courier = courier_to(server.url)
