@@ -183,7 +183,7 @@ class _Road:
         self._rider_of = {rider.curl: rider for rider in riders}
         self._ear = ear
         self._multi = pycurl.CurlMulti()
-        # By default libcurl keeps fewer when there is little to do, and has to connect again when there is more.
+        # By itself libcurl keeps fewer when there is little to do, and has to connect again when there is more.
         self._multi.setopt(pycurl.M_MAXCONNECTS, len(riders))
 
     def __enter__(self) -> Self:

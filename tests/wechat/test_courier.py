@@ -102,11 +102,29 @@ def test_there_are_never_more_connections_than_asked_for(serving, courier_to) ->
     server = serving(gate)
     courier = courier_to(server.url, concurrency=3)
     courier.send([Parcel(number, server.url, BODY) for number in range(30)])
-    gate.wait_for(3)
+    gate.wait_for(40)
     assert len(server.requests) == 3
     gate.opened.set()
     assert gather(courier, 30) == dict.fromkeys(range(30), OK)
     assert (server.connections, len(server.requests)) == (3, 30)
+
+
+def test_connections_are_kept_through_quiet_times(serving, courier_to) -> None:
+    gate = Gate()
+    server = serving(gate)
+    courier = courier_to(server.url, concurrency=6)
+    for _ in range(2):
+        courier.send([Parcel(number, server.url, BODY) for number in range(6)])
+        gate.wait_for(6)
+        gate.opened.set()
+        gather(courier, 6)
+        # What libcurl by itself takes for too much, once it has been idle for a second.
+        server.stopping.wait(1.1)
+        for _ in range(6):
+            deliver(courier, server.url)
+        gate.wait_for(6)
+        gate.opened.clear()
+    assert server.connections == 6
 
 
 def test_waiting_ones_turn_does_not_count_as_time_on_the_way(serving, courier_to) -> None:
