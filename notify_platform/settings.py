@@ -48,6 +48,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
+if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    # So often is a statement of ``core.prepared`` asked before PostgreSQL keeps its plan.
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("prepare_threshold", 3)
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", default="")
@@ -65,6 +68,10 @@ else:
 # --- WeChat --------------------------------------------------------------------------------------------------------
 
 WECHAT_API_BASE_URL = env.str("WECHAT_API_BASE_URL", default="https://api.weixin.qq.com").rstrip("/")
+
+# Connections of one worker for one mini-program's messages. Twenty is what WeChat's users found to be safe; a pace of
+# P a second at L seconds an answer needs P × L of them, shared by the workers.
+SEND_CONCURRENCY = env.int("SEND_CONCURRENCY", default=20)
 
 # --- the rooms -----------------------------------------------------------------------------------------------------
 

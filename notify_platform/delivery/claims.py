@@ -17,7 +17,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from notify_platform.core.bulk import update_from_values
+from notify_platform.core.bulk import Among, update_from_values
 from notify_platform.core.clock import database_now
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import gates, keys
@@ -110,10 +110,10 @@ def _lock(job: SendJob, *, limit: int) -> tuple[list[gates.Candidate], list[int]
     wanted = [row[1] for row in rows]
     persons = {
         person.pk: person
-        for person in Subscriber.objects.filter(pk__in=wanted).order_by("pk").select_for_update(skip_locked=True)
+        for person in Subscriber.objects.filter(Among("pk", wanted)).order_by("pk").select_for_update(skip_locked=True)
     }
     in_flight = set(
-        Delivery.objects.filter(subscriber_id__in=wanted, state__in=Delivery.IN_FLIGHT).values_list(
+        Delivery.objects.filter(Among("subscriber_id", wanted), state__in=Delivery.IN_FLIGHT).values_list(
             "subscriber_id", flat=True
         )
     )
@@ -173,23 +173,21 @@ def _body(job: SendJob, candidate: gates.Candidate, *, wordings: Wordings) -> by
 
 
 def _write_claimed(messages: Sequence[Message], *, token: uuid.UUID) -> None:
-    now = database_now()
     update_from_values(
         Delivery,
-        columns=["grant", "state", "claim_token", "lease_until", "reason"],
-        rows=[
-            (message.delivery_id, message.grant_id, State.CLAIMED, token, now + CLAIM_LEASE, "") for message in messages
-        ],
+        columns=["grant"],
+        rows=[(message.delivery_id, message.grant_id) for message in messages],
+        same={"state": State.CLAIMED, "claim_token": token, "lease_until": Now() + CLAIM_LEASE, "reason": ""},
         only_if="t.state = 'waiting'",
     )
 
 
 def _write_skipped(skipped: Sequence[tuple[int, Reason]]) -> None:
-    now = database_now()
     update_from_values(
         Delivery,
-        columns=["state", "reason", "settled_at"],
-        rows=[(pk, State.SKIPPED, reason, now) for pk, reason in skipped],
+        columns=["reason"],
+        rows=skipped,
+        same={"state": State.SKIPPED, "settled_at": Now()},
         only_if="t.state = 'waiting'",
     )
 
@@ -209,7 +207,7 @@ def arm(token: uuid.UUID, *, delivery_ids: Collection[int]) -> set[int]:
     A row is not armed when its lease has lapsed (we slept through it) or its job does not run any more.
     """
     running = SendJob.objects.filter(pk=OuterRef("job_id"), state=SendJob.State.RUNNING)
-    wave = Delivery.objects.filter(pk__in=delivery_ids, claim_token=token)
+    wave = Delivery.objects.filter(Among("pk", delivery_ids), claim_token=token)
     armed = wave.filter(Exists(running), state=State.CLAIMED, lease_until__gt=Now()).update(
         state=State.SENDING, armed_at=Now(), lease_until=Now() + SEND_LEASE, attempts=F("attempts") + 1
     )
@@ -220,7 +218,7 @@ def arm(token: uuid.UUID, *, delivery_ids: Collection[int]) -> set[int]:
 
 def release(token: uuid.UUID, *, delivery_ids: Collection[int]) -> int:
     """Give claimed rows that were not armed back to the queue, and their consent to the person. Returns the count."""
-    return _unclaim(Q(pk__in=delivery_ids, claim_token=token))
+    return _unclaim(Q(Among("pk", delivery_ids), claim_token=token))
 
 
 def reap() -> tuple[int, int]:

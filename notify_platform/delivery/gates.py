@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from django.db.models import Case, CharField, DateTimeField, Exists, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Cast
 
+from notify_platform.core.bulk import Among
 from notify_platform.core.clock import zone_of
 from notify_platform.delivery.models import Delivery, Reason
 from notify_platform.delivery.moments import Hours, Moment, NotBefore, Quiet, Rule, Window, next_allowed_moment
@@ -63,7 +64,7 @@ class Wishes(NamedTuple):
 def judge(job: SendJob, *, candidates: Sequence[Candidate], now: datetime) -> Verdicts:
     """Send every candidate through all gates but consent. The persons must be locked by the caller's transaction."""
     verdicts = Verdicts()
-    persons = Subscriber.objects.filter(pk__in=[candidate.subscriber.pk for candidate in candidates])
+    persons = Subscriber.objects.filter(Among("pk", [candidate.subscriber.pk for candidate in candidates]))
     found = asked(job, people=persons, at=now).values_list("pk", *ANSWERS) if candidates else ()
     answers = {pk: (never, day_cap, week_cap) for pk, never, day_cap, week_cap in found}
     moments = Moments(job, at=now)

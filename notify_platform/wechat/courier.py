@@ -8,6 +8,7 @@ cannot: it has to ask for the body piece by piece, and nobody can give it a piec
 from __future__ import annotations
 
 import logging
+import math
 import os
 import queue
 import select
@@ -38,6 +39,7 @@ ERRORS: Final = {
     if name.startswith("E_") and not name.startswith("E_MULTI_")
 }
 CLOSED: Final = "the courier is closed"
+TOO_LATE: Final = "it could not leave in time"
 # libcurl would add an Accept of its own, and ask before it sends a long body.
 HEADERS: Final = [*(f"{name}: {value}" for name, value in JSON_HEADERS.items()), "Accept:", "Expect:"]
 # Not on Windows: there a message given to a connection the server has just closed is lost without need.
@@ -51,15 +53,21 @@ Landed = Reply | TransportFailure
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One message to post. ``key`` is whatever the sender knows it by; ``url`` holds the access token."""
+    """One message to post. ``key`` is whatever the sender knows it by; ``url`` holds the access token.
+
+    It leaves no sooner than ``leaves_at`` and not at all after ``late_at`` (both ``time.monotonic``): whoever has slept
+    through a lease must not post what may be somebody else's by now.
+    """
 
     key: Any
     url: str = field(repr=False)
     body: bytes = field(repr=False)
+    leaves_at: float = 0.0
+    late_at: float = math.inf
 
 
 class Courier:
-    """Posts parcels to one host in the order they came, at most ``concurrency`` at a time.
+    """Posts parcels to one host in the order they came and not before their time, at most ``concurrency`` at a time.
 
     ``landed`` gets the key of every parcel exactly once, with what became of it. ``proxy_url``: an explicit proxy;
     empty: the environment's, read once, here, as ``RequestsTransport`` reads it. Times are in seconds: a parcel is
@@ -162,17 +170,25 @@ class Courier:
     def _post(self, road: _Road) -> None:
         while True:
             while road.free and (parcel := self._next()):
-                road.take(parcel)
+                if time.monotonic() < parcel.late_at:
+                    road.take(parcel)
+                else:
+                    self.landed.put((parcel.key, TransportFailure(TOO_LATE, body_began=False)))
             for landed in road.drive():
                 self.landed.put(landed)
             if self._closed and not road.busy:
                 return
-            if not (road.free and self._waiting):
-                road.wait()
+            road.wait(patience=self._patience() if road.free else math.inf)
 
     def _next(self) -> Parcel | None:
         with self._lock:
-            return self._waiting.popleft() if self._waiting else None
+            is_due = self._waiting and self._waiting[0].leaves_at <= time.monotonic()
+            return self._waiting.popleft() if is_due else None
+
+    def _patience(self) -> float:
+        """Return in how many seconds the next parcel may leave."""
+        with self._lock:
+            return max(0.0, self._waiting[0].leaves_at - time.monotonic()) if self._waiting else math.inf
 
 
 class _Road:
@@ -223,14 +239,16 @@ class _Road:
                 self._multi.remove_handle(curl)
                 self.free.append(rider)
 
-    def wait(self) -> None:
-        """Sleep until a socket is ready, the bell rings, or libcurl wants to look at its clock."""
+    def wait(self, *, patience: float) -> None:
+        """Sleep until a socket is ready, the bell rings, libcurl wants to look at its clock, or for ``patience`` s."""
         milliseconds = self._multi.timeout()
-        patience = None if milliseconds < 0 else milliseconds / 1000
+        if milliseconds >= 0:
+            patience = min(patience, milliseconds / 1000)
         reading, writing, _errors = self._multi.fdset()
         if len(reading) + len(writing) < self.busy:
-            patience = min(BLIND_WAIT_SECONDS, patience or 0.0)
-        ready, _writing, _errors = select.select([self._ear, *reading], writing, [], patience)
+            patience = min(BLIND_WAIT_SECONDS, patience)
+        until = None if patience == math.inf else patience
+        ready, _writing, _errors = select.select([self._ear, *reading], writing, [], until)
         if self._ear in ready:
             self._ear.recv(4096)
 
@@ -311,7 +329,7 @@ class _Rider:
         return len(piece) if len(self._answer) <= MAX_ANSWER_BYTES else 0
 
 
-def courier_for(mini_program: MiniProgram, *, concurrency: int = 20) -> Courier:
+def courier_for(mini_program: MiniProgram, *, concurrency: int) -> Courier:
     """Return a courier to WeChat for the mini-program, through its proxy."""
     base_url = settings.WECHAT_API_BASE_URL
     return Courier(base_url=base_url, proxy_url=mini_program.proxy_url, concurrency=concurrency)

@@ -1,7 +1,8 @@
 """A WeChat that only takes messages, in a process of its own: one thread, an answer after a fixed latency.
 
 ``python -m tests.bench.sink 30`` prints its port and answers after 30 ms. It believes every message and counts what
-came; a body that came before is a double, so whoever measures gives each message a body of its own.
+came; a body that came before is a double, so whoever measures gives each message a body of its own. It keeps a diary of
+when which message came.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from array import array
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +28,7 @@ BACKLOG = 1024
 RECEIVE_BYTES = 256 * 1024
 FIRST_MSGID = 3_000_000_000_000_000_000
 LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+TO = re.compile(rb'"touser": *"([^"]*)"')
 TOKEN = b'{"access_token":"50_sink","expires_in":7200}'
 
 
@@ -40,6 +43,10 @@ class Sink:
         """``requests``: messages taken; ``doubles``: those whose body had come before; ``connections`` opened."""
         counts: dict[str, int] = requests.get(f"{self.url}/counts", timeout=10).json()
         return counts
+
+    def diary(self) -> list[tuple[float, str]]:
+        """When (``time.monotonic``) a message to whom came, in that order."""
+        return [(moment, openid) for moment, openid in requests.get(f"{self.url}/diary", timeout=60).json()]
 
 
 @contextmanager
@@ -71,6 +78,8 @@ class Server:
         self._due: deque[tuple[float, socket.socket, bytes]] = deque()
         self._seen: set[int] = set()
         self._counts = {"requests": 0, "doubles": 0, "connections": 0}
+        self._moments = array("d")
+        self._openids: list[bytes] = []
 
     def serve(self) -> None:
         """Take and answer until the process is ended."""
@@ -122,10 +131,15 @@ class Server:
     def _take(self, link: socket.socket, head: bytes, body: bytes) -> None:
         if head.startswith(b"GET /counts "):
             _send(link, _answer(json.dumps(self._counts).encode()))
+        elif head.startswith(b"GET /diary "):
+            _send(link, _answer(json.dumps(self._pages()).encode()))
         elif b"/cgi-bin/stable_token" in head[: head.index(b"\r\n")]:
             _send(link, _answer(TOKEN))
         else:
             self._counts["requests"] += 1
+            self._moments.append(time.monotonic())
+            whom = TO.search(body)
+            self._openids.append(whom[1] if whom else b"")
             mark = hash(body)
             if mark in self._seen:
                 self._counts["doubles"] += 1
@@ -135,6 +149,9 @@ class Server:
                 self._due.append((time.monotonic() + self._latency, link, _answer(words)))
             else:
                 _send(link, _answer(words))
+
+    def _pages(self) -> list[tuple[float, str]]:
+        return list(zip(self._moments, map(bytes.decode, self._openids), strict=True))
 
 
 def _answer(body: bytes) -> bytes:

@@ -32,3 +32,15 @@ def test_the_sink_waits_and_gives_out_a_token() -> None:
         assert gateway.send(token="50_sink", body=b"{}").outcome.word is Word.ACCEPTED
         assert time.monotonic() - began_at >= 0.05
         gateway.close()
+
+
+def test_the_sink_notes_when_a_message_to_whom_came() -> None:
+    with sink.running() as running:
+        gateway = Gateway(app_id="wx1", base_url=running.url, transport=RequestsTransport(base_url=running.url))
+        before = time.monotonic()
+        for number in range(3):
+            gateway.send(token="50_sink", body=b'{"touser":"o%d","data":{}}' % number)
+        gateway.close()
+        diary = running.diary()
+    moments = [before, *(moment for moment, _openid in diary), time.monotonic()]
+    assert ([openid for _moment, openid in diary], moments) == (["o0", "o1", "o2"], sorted(moments))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import uuid
 
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
+from notify_platform.delivery import claims, fanout, pacing, settlement, upkeep
 from notify_platform.delivery import engine as engine_module
-from notify_platform.delivery import fanout, pacing, settlement, upkeep
 from notify_platform.delivery.engine import Engine
 from notify_platform.delivery.models import Delivery
 from notify_platform.insights import books
@@ -108,6 +109,37 @@ def test_stopping_gives_back_what_has_not_left(engine, states):
     assert State.CLAIMED not in states()
     assert State.SENDING not in states()
     assert books.check() == []
+
+
+def test_jobs_take_turns_and_a_test_goes_before_them(engine, template, mini_program):
+    jobs = [SendJob.objects.get(), *(factories.a_running_job(template) for _ in range(2))]
+    SendJob.objects.filter(pk=jobs[2].pk).update(test_of=jobs[0])
+
+    order = [[job.pk for job in engine._in_turn(engine._running_jobs())] for _ in range(3)]
+
+    first, second, test = (job.pk for job in jobs)
+    assert order == [[test, second, first], [test, first, second], [test, second, first]]
+
+
+def test_no_more_is_armed_than_three_times_the_connections(engine, wechat, monkeypatch):
+    monkeypatch.setattr(engine_module, "MAX_BATCH", 500)
+    sent = []
+    monkeypatch.setattr(engine.courier, "send", lambda parcels: sent.extend(parcels))
+    monkeypatch.setattr(engine_module.claims, "arm", lambda token, *, delivery_ids: set(delivery_ids))
+    engine.concurrency = 4
+    engine.ready.extend(a_slot(number) for number in range(100))
+
+    waves = [engine._launch() for _ in range(3)]
+    assert (waves, len(sent), engine.flying) == ([8, 0, 0], 8, 8)
+    engine.flying = 4
+    assert (engine._launch(), engine._launch(), engine.flying) == (8, 0, 12)
+    engine.ready.clear()
+    engine.flying = 0
+
+
+def a_slot(number: int) -> engine_module.Slot:
+    message = claims.Message(number, 1, 1, number, None, 0, None, "o", b"{}")
+    return engine_module.Slot(at=time.monotonic(), token=uuid.UUID(int=1), message=message)
 
 
 def test_a_held_pace_sends_nothing(engine, wechat, states):

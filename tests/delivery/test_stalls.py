@@ -109,14 +109,8 @@ def test_a_pace_that_is_held_is_told_with_its_end(job: SendJob) -> None:
     assert timedelta(seconds=50) < stall.until - timezone.now() <= timedelta(seconds=60)
 
 
-def test_a_job_that_began_earlier_goes_first(job: SendJob) -> None:
-    first = factories.a_running_job(job.template)
-    SendJob.objects.filter(pk=first.pk).update(started_at=timezone.now() - timedelta(minutes=9))
+def test_nothing_of_all_that_is_told_as_such(job: SendJob) -> None:
     assert cause(job) is Cause.UNCLEAR
-    a_row(first)
-    stall = stalls.of_job(job)
-    assert stall is not None
-    assert (stall.cause, stall.other) == (Cause.OTHER_JOB, first)
 
 
 def test_speed_is_that_of_the_last_half_minute_and_old_notes_go(job: SendJob) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -51,6 +52,33 @@ def test_the_next_parcel_takes_the_next_token(serving, courier_to) -> None:
     gather_order = [courier.landed.get(timeout=10)[0] for _ in range(3)]
     assert gather_order == ["a", "b", "b"]
     assert [request.line.split("=")[1] for request in server.requests] == ["a HTTP/1.1", "b HTTP/1.1", "b HTTP/1.1"]
+
+
+def test_a_parcel_leaves_no_sooner_than_it_may(serving, courier_to) -> None:
+    arrived: list[float] = []
+
+    def serve(connection: Connection) -> None:
+        while connection.read_request() is not None:
+            arrived.append(time.monotonic())
+            connection.send(answer())
+
+    server = serving(serve)
+    courier = courier_to(server.url)
+    leaves_at = time.monotonic() + 0.2
+    courier.send([Parcel(number, server.url, BODY, leaves_at=leaves_at + number / 10) for number in range(2)])
+    gather(courier, 2)
+    assert [late >= leaves_at + number / 10 for number, late in enumerate(arrived)] == [True, True]
+
+
+def test_a_parcel_that_is_too_late_does_not_leave(serving, courier_to) -> None:
+    server = serving(answering(b"{}"))
+    courier = courier_to(server.url)
+    passed = time.monotonic() - 1
+    courier.send([Parcel("late", server.url, BODY, late_at=passed), Parcel("in time", server.url, BODY)])
+    landed = gather(courier, 2)
+    assert (str(landed["late"]), landed["late"].body_began) == ("it could not leave in time", False)
+    assert landed["in time"] == Reply(status=200, body=b"{}")
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", ["302 Found\r\nLocation: /elsewhere", "401 Who", "429 Slow", "500 Oops", "503 Busy"])
@@ -261,7 +289,7 @@ def test_what_is_sent_to_a_closed_courier_lands_at_once(serving, courier_to) -> 
 def test_an_accident_inside_strands_nothing_and_is_got_over(serving, courier_to, monkeypatch, caplog) -> None:
     gate, server, courier = start_many(serving, courier_to)
     with monkeypatch.context() as patched:
-        patched.setattr(courier_module._Road, "wait", lambda _road: 1 / 0)
+        patched.setattr(courier_module._Road, "wait", lambda _road, **_patience: 1 / 0)
         courier.send([Parcel(1000, server.url, BODY)])
         landed = gather(courier, 1001)
     assert {str(failure) for failure in landed.values()} == {"the courier broke down: ZeroDivisionError"}

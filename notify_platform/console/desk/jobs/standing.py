@@ -54,10 +54,6 @@ def _words(job: SendJob, stall: Stall) -> Standing:
         told = {"until": _moment(stall.until), "why": why}
         return Standing(_("Waiting"), _("The next message leaves at %(until)s (%(why)s).") % told)
     head = _("Nothing has left for %(time)s") % {"time": durations.words(_seconds_since(stall.since))}
-    if stall.cause is Cause.OTHER_JOB and stall.other is not None:
-        sentence = _("“%(name)s” started earlier and is sent first.") % {"name": stall.other.name}
-        url = reverse("admin:jobs_sendjob_change", args=[stall.other.pk])
-        return Standing(head, sentence, url, _("To that job"))
     sentence = str(_SENTENCES[stall.cause]) % {"until": _moment(stall.until)}
     if stall.cause is Cause.TOKEN:
         url = reverse("admin:templates_app_miniprogram_change", args=[job.mini_program_id])
