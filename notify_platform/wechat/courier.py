@@ -14,6 +14,7 @@ import queue
 import select
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress

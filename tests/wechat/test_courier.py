@@ -130,7 +130,7 @@ def test_there_are_never_more_connections_than_asked_for(serving, courier_to) ->
     server = serving(gate)
     courier = courier_to(server.url, concurrency=3)
     courier.send([Parcel(number, server.url, BODY) for number in range(30)])
-    gate.wait_for(40)
+    gate.wait_for(3)
     assert len(server.requests) == 3
     gate.opened.set()
     assert gather(courier, 30) == dict.fromkeys(range(30), OK)
