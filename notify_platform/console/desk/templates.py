@@ -112,8 +112,8 @@ class MiniProgramAdmin(DeskAdmin):
             {
                 "fields": (
                     ("miniprogram_state", "lang"),
-                    ("pace_per_second", "approval_threshold"),
-                    "unknown_after_minutes",
+                    ("pace_per_second", "daily_budget"),
+                    ("approval_threshold", "unknown_after_minutes"),
                     "proxy_url",
                 )
             },
