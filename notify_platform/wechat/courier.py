@@ -298,11 +298,11 @@ class _Rider:
         """
         link = self._kept.get(own_port)
         self._is_new = link is None
-        if link is None or not link.poll(0):
-            return pycurl.PREREQFUNC_OK
-        self.turned_back = True
-        del self._kept[own_port]
-        return pycurl.PREREQFUNC_ABORT
+        self.turned_back = link is not None and bool(link.poll(0))
+        if self.turned_back:
+            del self._kept[own_port]
+        verdict: int = pycurl.PREREQFUNC_ABORT if self.turned_back else pycurl.PREREQFUNC_OK
+        return verdict
 
     def _keep(self) -> None:
         number = self.curl.getinfo(pycurl.ACTIVESOCKET)
