@@ -173,13 +173,24 @@ def pages(play: Play) -> Iterator[tuple[str, Callable[[], None]]]:
 def _plain(boss: Page) -> Mapping[str, str]:
     return {
         "front": "/admin/",
-        "job": first_row(boss, "/admin/jobs/sendjob/?state=finished"),
+        "job": first_row(boss, "/admin/jobs/sendjob/?state__exact=finished"),
         "deliveries": "/admin/delivery/delivery/",
-        "person": first_row(boss, "/admin/subscriptions/subscriber/"),
+        "person": _somebody(boss),
         "template": first_row(boss, "/admin/templates_app/messagetemplate/"),
         "audience": "/admin/subscriptions/audience/add/",
         "forecast": "/admin/subscriptions/expecteddemand/forecast/",
     }
+
+
+def _somebody(boss: Page) -> str:
+    """Return the page of a person who got a card, which has more to show than that of the newest."""
+    boss.goto(first_row(boss, "/admin/delivery/delivery/?state=delivered"))
+    return (
+        boss.locator(
+            'main a[href*="/subscriptions/subscriber/"], #content a[href*="/subscriptions/subscriber/"]'
+        ).first.get_attribute("href")
+        or ""
+    )
 
 
 def main() -> int:
@@ -190,7 +201,10 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     with demo("--subscribers", wanted.subscribers, "--pace", wanted.pace) as stage, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--lang=zh-CN"]
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--lang=zh-CN"],
+            # With Debian's chromium-l10n the browser's own inputs speak Chinese too.
+            env={**os.environ, "LANGUAGE": "zh_CN"},
         )
         for name, take in pages(Play(browser, stage=stage)):
             take()
