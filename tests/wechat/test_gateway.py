@@ -174,7 +174,7 @@ JSON = st.recursive(
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     words=st.fixed_dictionaries(
-        {}, optional={"errcode": JSON, "errmsg": JSON, "msgid": JSON, "data": JSON, "access_token": JSON}
+        {}, optional={"errcode": JSON, "errmsg": JSON, "msgid": JSON, "data": JSON, "access_token": JSON, "quota": JSON}
     ),
     status=st.sampled_from([200, 403, 429, 500, 503]),
 )
@@ -186,6 +186,7 @@ def test_no_json_makes_a_call_fail_in_an_unnamed_way(words: dict[str, object], s
     for call in (
         lambda: gateway.stable_token(secret=SECRET),
         lambda: gateway.templates(token=TOKEN),
+        lambda: gateway.quota_left(token=TOKEN, path="/cgi-bin/x"),
         lambda: gateway.login(secret=SECRET, code="c"),
     ):
         with suppress(WeChatRefused, WeChatUnreachable):
@@ -273,6 +274,26 @@ def test_a_refused_list_of_templates_keeps_its_word() -> None:
     assert (caught.value.code, caught.value.word, caught.value.detail) == (42001, Word.TOKEN, "access_token expired")
 
 
+# --- the quota -------------------------------------------------------------------------------------------------------
+
+
+def test_the_quota_is_asked_by_path_and_what_remains_is_told(serving, gateway_to) -> None:
+    words = {"errcode": 0, "errmsg": "ok", "quota": {"daily_limit": 10_000_000, "used": 9_999_900, "remain": 100}}
+    server = serving(answering(json.dumps(words).encode()))
+    assert gateway_to(server.url).quota_left(token=TOKEN, path="/cgi-bin/message/subscribe/send") == 100
+    (request,) = server.requests
+    assert request.line == f"POST /cgi-bin/openapi/quota/get?access_token={TOKEN} HTTP/1.1"
+    assert json.loads(request.body) == {"cgi_path": "/cgi-bin/message/subscribe/send"}
+
+
+@pytest.mark.parametrize(
+    "words", [{"errcode": 0}, {"errcode": 0, "quota": []}, {"errcode": 0, "quota": {}}, {"quota": {"remain": "many"}}]
+)
+def test_an_answer_without_a_quota_is_not_a_quota_used_up(words: dict[str, object]) -> None:
+    with pytest.raises(WeChatUnreachable, match="holds no quota"):
+        gateway_answering(json.dumps(words).encode()).quota_left(token=TOKEN, path="/cgi-bin/x")
+
+
 # --- login -----------------------------------------------------------------------------------------------------------
 
 
@@ -323,6 +344,7 @@ def test_a_call_without_an_answer_is_unreachable_and_names_no_secret(serving, ga
     for call in (
         lambda: gateway.stable_token(secret=SECRET),
         lambda: gateway.templates(token=TOKEN),
+        lambda: gateway.quota_left(token=TOKEN, path="/cgi-bin/x"),
         lambda: gateway.login(secret=SECRET, code="c"),
     ):
         with pytest.raises(WeChatUnreachable) as caught:
