@@ -163,17 +163,6 @@ class Gateway:
         """Return the address that takes messages. It holds the token: make it once for each, and show it nowhere."""
         return f"{self._base_url}{SEND}?{urlencode({'access_token': token})}"
 
-    def send(self, *, token: str, body: bytes) -> SendResult:
-        """Send one subscription message and return what became of it; never raises.
-
-        ``body``: the JSON of the call in raw UTF-8.
-        """
-        try:
-            url = self.send_url(token=token)
-            return send_result(self._transport.exchange(method="POST", url=url, params={}, body=body), token=token)
-        except TransportFailure as failure:
-            return send_result(failure, token=token)
-
     def stable_token(self, *, secret: str, force_refresh: bool = False) -> TokenReply:
         """Ask for the access token (WeChat's docs: getStableAccessToken).
 
