@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.bench import intake, long_lists, plans, sent_events
+from tests.bench import funnel, intake, long_lists, plans, sent_events
 from tests.bench.rows import Row
 
 ROWS: Final[dict[str, Row]] = {
+    "funnel": Row("the audience's way", funnel.measure, funnel.goals, funnel.table, funnel.profiles),
     "intake": Row("authorizations intake", intake.measure, intake.goals, intake.table, intake.profiles),
     "lists": Row("the desk's lists", long_lists.measure, long_lists.goals, long_lists.table, long_lists.profiles),
     "plans": Row("plans", plans.measure, plans.goals, plans.table, plans.profiles),

@@ -30,12 +30,14 @@ class Scale:
     # Of each table, at first and in the end.
     few_rows: int
     rows: int
+    # Who stands in the funnel.
+    crowd: int
 
 
 SCALES = {
-    "full": Scale(rounds=9, requests=1000, people=2000, profiled=1500, few_rows=5000, rows=5_000_000),
+    "full": Scale(rounds=9, requests=1000, people=2000, profiled=1500, few_rows=5000, rows=5_000_000, crowd=1_000_000),
     # Enough to see that a row runs; its figures mean nothing.
-    "tiny": Scale(rounds=2, requests=16, people=8, profiled=4, few_rows=50, rows=500),
+    "tiny": Scale(rounds=2, requests=16, people=8, profiled=4, few_rows=50, rows=500, crowd=400),
 }
 
 

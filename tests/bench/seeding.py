@@ -69,17 +69,13 @@ class History:
             # What the platform itself writes goes on after the last key.
             for statement in connection.ops.sequence_reset_sql(no_style(), models):
                 cursor.execute(statement)
-            cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
+        look_again()
 
     def _write(self, first: int, last: int) -> None:
         for label, columns in self._columns().items():
-            table = apps.get_model(label)._meta.db_table
             upto = last // PER_PERSON if label == "subscriptions.Subscriber" else last
             since = (first - 1) // PER_PERSON + 1 if label == "subscriptions.Subscriber" else first
-            names, values = ", ".join(columns), ", ".join(columns.values())
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(_without_checks())
-                cursor.execute(f"INSERT INTO {table} ({names}) {_series(values, since, upto)}")
+            insert(label, columns, first=since, last=upto)
 
     def _wipe(self) -> None:
         with connection.cursor() as cursor:
@@ -93,16 +89,16 @@ class History:
 
     def _columns(self) -> Mapping[str, Mapping[str, str]]:
         """Table → column → what it holds for the number n."""
-        at = _moment(self.total)
+        at = moment(f"(n - {self.total}) * {DAYS * 86_400.0} / {self.total}")
         people = max(self.total // PER_PERSON, 1)
-        person, no = f"(n - 1) % {people} + 1", _false()
+        person, no = f"(n - 1) % {people} + 1", false()
         job = f"{self.jobs[0].pk} + (n - 1) / {people} % {len(self.jobs)}"
         variant = f"{self.jobs[0].variants.get().pk} + (n - 1) / {people} % {len(self.jobs)}"
         template = str(self.template.pk)
         of_message = {"delivery_id": "n", "subscriber_id": person, "at": at}
         return {
             "subscriptions.Subscriber": {
-                "id": "n", "mini_program_id": str(self.program.pk), "openid": _padded(), "nickname": "'小明'",
+                "id": "n", "mini_program_id": str(self.program.pk), "openid": padded(), "nickname": "'小明'",
                 "region": "CASE WHEN n % 3 = 0 THEN '广东' ELSE '浙江' END", "city": "'深圳'", "time_zone": "''",
                 "tags": "'[]'", "interests": "'[]'", "session_version": "1", "created_at": at, "last_visit_at": at,
             },
@@ -145,7 +141,7 @@ class History:
             "callbacks.CallbackEvent": {
                 "id": "n", "mini_program_id": str(self.program.pk), "identity": _text("n"),
                 "event": "CASE WHEN n % 20 = 0 THEN 'subscribe_msg_popup_event' ELSE 'subscribe_msg_sent_event' END",
-                "openid": _padded(f"({person})"), "body": "'{}'", "attempts": "1", "due_at": at, "received_at": at,
+                "openid": padded(f"({person})"), "body": "'{}'", "attempts": "1", "due_at": at, "received_at": at,
                 "error": "''", "state": "CASE WHEN n % 2000 = 0 THEN 'failed' ELSE 'handled' END",
             },
             "core.AuditEvent": {
@@ -155,6 +151,21 @@ class History:
         }  # fmt: skip
 
 
+def insert(label: str, columns: Mapping[str, str], *, first: int, last: int) -> None:
+    """Write one row of a model for each number n: what each column holds is said in SQL."""
+    table, names, values = apps.get_model(label)._meta.db_table, ", ".join(columns), ", ".join(columns.values())
+    with transaction.atomic(), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(f"INSERT INTO {table} ({names}) {_series(values, first, last)}")
+
+
+def look_again() -> None:
+    """Leave the tables as a quiet night would: vacuumed and looked at by the planner."""
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
+
+
 def _series(values: str, first: int, last: int) -> str:
     if connection.vendor == "postgresql":
         return f"SELECT {values} FROM generate_series({first}::bigint, {last}::bigint) AS n"  # noqa: S608
@@ -162,25 +173,23 @@ def _series(values: str, first: int, last: int) -> str:
     return f"{numbers} SELECT {values} FROM s"  # noqa: S608
 
 
-def _without_checks() -> str:
-    return "SET LOCAL session_replication_role = replica" if connection.vendor == "postgresql" else "SELECT 1"
-
-
-def _moment(total: int) -> str:
-    seconds = f"((n - {total}) * {DAYS * 86_400.0} / {total})"
+def moment(seconds: str) -> str:
+    """Return the moment so many seconds from now."""
     if connection.vendor == "postgresql":
-        return f"now() + {seconds} * interval '1 second'"
-    return f"strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds} || ' seconds')"
+        return f"now() + ({seconds}) * interval '1 second'"
+    return f"strftime('%Y-%m-%d %H:%M:%f', 'now', ({seconds}) || ' seconds')"
 
 
 def _text(number: str) -> str:
     return f"CAST({number} AS text)"
 
 
-def _padded(number: str = "n") -> str:
+def padded(number: str = "n") -> str:
+    """Return an openid for a number."""
     digits = f"'00000000000000000000000000' || {_text(number)}"
     return f"'o' || {f'right({digits}, 27)' if connection.vendor == 'postgresql' else f'substr({digits}, -27)'}"
 
 
-def _false() -> str:
+def false() -> str:
+    """Return how the database writes it."""
     return "false" if connection.vendor == "postgresql" else "0"
