@@ -48,6 +48,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
+if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    # So often is a statement of ``core.prepared`` asked before PostgreSQL keeps its plan.
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("prepare_threshold", 3)
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", default="")
@@ -65,6 +68,10 @@ else:
 # --- WeChat --------------------------------------------------------------------------------------------------------
 
 WECHAT_API_BASE_URL = env.str("WECHAT_API_BASE_URL", default="https://api.weixin.qq.com").rstrip("/")
+
+# Connections of one worker for one mini-program's messages. Twenty is what WeChat's users found to be safe; a pace of
+# P a second at L seconds an answer needs P × L of them, shared by the workers.
+SEND_CONCURRENCY = env.int("SEND_CONCURRENCY", default=20)
 
 # --- the rooms -----------------------------------------------------------------------------------------------------
 
@@ -99,6 +106,7 @@ INSTALLED_APPS = [
     "notify_platform.simulator",
 ]
 MIDDLEWARE = [
+    "notify_platform.console.request_ids.request_ids",
     "django.middleware.security.SecurityMiddleware",
     "notify_platform.console.headers.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -213,8 +221,8 @@ SPECTACULAR_SETTINGS = {
 
 # Rooms above delivery that keep something of a person, by dotted name: imports only go down (ADR 11).
 FORGETTING = ["notify_platform.callbacks.keeping.forget"]
-PRUNABLE_PUSHES = "notify_platform.callbacks.keeping.prunable"
-PRUNABLE_FAILED_LOGINS = "notify_platform.console.doors.prunable"
+# The rules of such rooms for how long something is kept, likewise.
+RETENTION = ["notify_platform.callbacks.keeping.RETENTION", "notify_platform.console.doors.RETENTION"]
 
 # --- whom a job can be sent to -------------------------------------------------------------------------------------
 
@@ -307,17 +315,33 @@ UNFOLD = {
     "DASHBOARD_CALLBACK": "notify_platform.console.desk.front.dashboard",
 }
 
+# --- metrics -------------------------------------------------------------------------------------------------------
+
+# The bearer token of /metrics; empty: the page does not exist.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+
 # --- logs: codes and ids, never a secret, a token or a whole openid ------------------------------------------------
 
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOG_FORMAT = env.str("LOG_FORMAT", default="text")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "text": {"()": "notify_platform.core.logs.TextFormatter"},
+        "json": {"()": "notify_platform.core.logs.JsonFormatter"},
+    },
+    # One way out for everything, so that nothing goes past the formatter.
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
-        "notify_platform": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
-        "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-        # urllib3 logs request paths, and ours carry the access token.
-        "urllib3": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        "notify_platform": {"level": LOG_LEVEL},
+        "subscriptions": {"level": LOG_LEVEL},
+        "templates_app": {"level": LOG_LEVEL},
+        "django-q": {"level": "WARNING"},
+        # Without the handlers of its own: a terminal in DEBUG, letters to nobody else.
+        "django": {"level": "WARNING"},
+        # What strangers ask for in vain stands in the web server's log.
+        "django.request": {"level": "ERROR"},
     },
 }

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from notify_platform.core.clock import zone_of
 from notify_platform.core.encrypted import EncryptedTextField
 
 
@@ -103,6 +104,16 @@ class MiniProgram(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(2000)],
         help_text=_("Shared by all workers and hosts. WeChat publishes no limit; 50 is careful."),
     )
+    # The default is WeChat's published figure (docs: subscription messages, limits); its day's end is unstated.
+    daily_budget = models.PositiveIntegerField(
+        _("messages a day"),
+        default=10_000_000,
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "WeChat publishes 10,000,000 a day, 30,000,000 with payment opened, and not when its day ends: here it "
+            "ends at midnight in Beijing, as everybody assumes. What is left over then goes on by itself."
+        ),
+    )
     time_zone = models.CharField(
         _("time zone"), max_length=40, default="Asia/Shanghai", validators=[validate_time_zone]
     )
@@ -183,6 +194,11 @@ class MiniProgram(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Return the time zone it is at home in."""
+        return zone_of(self.time_zone)
 
 
 class AccessToken(models.Model):

@@ -9,8 +9,10 @@ from collections.abc import Collection
 
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from notify_platform.callbacks.models import CallbackEvent
+from notify_platform.delivery.retention import rule_of_rows
 from templates_app.models import MiniProgram
 
 State = CallbackEvent.State
@@ -38,6 +40,9 @@ def forget(mini_program: MiniProgram, *, openids: Collection[str]) -> int:
     )
 
 
-def prunable() -> QuerySet[CallbackEvent]:
+def _prunable() -> QuerySet[CallbackEvent]:
     """Return the pushes that may go when they are old: all that do not wait to be handled."""
     return CallbackEvent.objects.exclude(state=State.PENDING)
+
+
+RETENTION = rule_of_rows("pushes", _("WeChat's pushes"), 30, rows=_prunable, moment="received_at")

@@ -54,7 +54,7 @@ def _handle_punishments(mini_program: MiniProgram, batch: Sequence[CallbackEvent
     """Tell a person what WeChat holds against the mini-program; after a ban nothing more is sent until one looks."""
     for push in batch:
         kind = pushes.text(push.body.get("event_type"))
-        sentence = _punishment(push.body, zone=ZoneInfo(mini_program.time_zone))
+        sentence = _punishment(push.body, zone=mini_program.zone)
         subject = pushes.text(push.body.get("punish_id")) or kind
         alerts.raise_alert(mini_program, kind=Alert.Kind.PUNISHED, subject=subject, detail=sentence)
         if kind in STOPPING:

@@ -21,13 +21,13 @@ from notify_platform.console.desk import (
     consent,
     deliveries,
     door,
-    jobs,
     machines,
     people,
-    series,
     templates,
     triggers,
 )
+from notify_platform.console.desk.jobs import page as job_page
+from notify_platform.console.desk.jobs import series
 
 __all__ = [
     "accounts",
@@ -41,7 +41,7 @@ __all__ = [
     "deliveries",
     "django_q",
     "door",
-    "jobs",
+    "job_page",
     "machines",
     "otp_static",
     "otp_totp",

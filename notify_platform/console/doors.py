@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,11 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from notify_platform.core.models import audit
+from notify_platform.delivery import retention
+from notify_platform.delivery.retention import Rule
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -96,10 +99,18 @@ def let_in(username: str, *, by: AbstractBaseUser | None) -> int:
     return forgotten
 
 
-def prunable() -> QuerySet[AccessAttempt]:
-    """Return the counted wrong passwords, which may all go when they are old."""
-    rows: QuerySet[AccessAttempt] = AccessAttempt.objects.all()
+def _old(before: datetime) -> QuerySet[AccessAttempt]:
+    rows: QuerySet[AccessAttempt] = AccessAttempt.objects.filter(attempt_time__lt=before)
     return rows
+
+
+def _prune(before: datetime) -> int:
+    """Delete a batch by moment: a row is written anew with each wrong password, so its key says nothing of its age."""
+    batch = list(_old(before).order_by("pk").values_list("pk", flat=True)[: retention.BATCH])
+    return _old(before).filter(pk__in=batch).delete()[0] if batch else 0
+
+
+RETENTION = Rule("logins", gettext_lazy("failed log-ins"), 30, lambda before: _old(before).count(), _prune)
 
 
 # --- one's own password --------------------------------------------------------------------------------------------

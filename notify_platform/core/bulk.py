@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from django.db import connection, models, transaction
-from django.db.models import Model, QuerySet, Value
+from django.db.models import BooleanField, Func, Model, QuerySet, Value
+from django.db.models.sql.subqueries import UpdateQuery
 
 
 class Literal(Value):
@@ -24,44 +27,88 @@ class Literal(Value):
         return f"'{self.value}'", ()
 
 
+class Among(Func):
+    """A condition: the column is one of these whole numbers.
+
+    They are one parameter, so the statement is the same for any number of them, and nobody has to read it anew.
+    (``__in`` writes each into the statement: a wave of a hundred messages then costs more reading than doing.)
+    """
+
+    output_field = BooleanField()
+
+    def __init__(self, column: str, keys: Collection[int]) -> None:
+        """Take the name of a field and the keys."""
+        super().__init__(column)
+        self.keys = list(keys)
+
+    def as_sql(self, compiler: Any, connection: Any, **_context: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+        """Return the condition in the words of either database."""
+        column, params = compiler.compile(self.get_source_expressions()[0])
+        if connection.vendor == "sqlite":
+            return f"{column} IN (SELECT value FROM json_each(%s))", [*params, json.dumps(self.keys)]  # noqa: S608
+        return f"{column} = ANY(%s::bigint[])", [*params, self.keys]
+
+
 def update_from_values(
     model: type[Model],
     *,
-    columns: Sequence[str],
+    columns: Sequence[str] = (),
     rows: Sequence[Sequence[Any]],
+    same: Mapping[str, Any] = MappingProxyType({}),
     only_if: str,
     params: Sequence[Any] = (),
 ) -> list[int]:
-    """Give every row its own values in one UPDATE … FROM (VALUES …); return the keys of changed rows.
+    """Give every row its own values in one UPDATE … FROM (a list of them); return the keys of changed rows.
 
-    ``columns`` are field names, ``rows`` are (primary key, value, …), ``only_if`` is the compare of the
-    compare-and-set in SQL on alias ``t`` with ``params``. (``bulk_update``, a CASE per row, costs sixty times as much.)
+    ``columns`` are field names, ``rows`` are (primary key, value, …); ``same`` (field name → value or expression) is
+    what all of them get. ``only_if`` is the compare of the compare-and-set in SQL on alias ``t`` with ``params``. The
+    statement is the same for any number of rows. (``bulk_update``, a CASE per row, costs sixty times as much.)
     """
     if not rows:
         return []
     fields = [_field(model, name) for name in columns]
     quote = connection.ops.quote_name
-    assignments = ", ".join(
-        f"{quote(str(field.column))} = {_typed(field, f'v.column{number}')}"
-        for number, field in enumerate(fields, start=2)
-    )
-    placeholders = ", ".join(["(" + ", ".join(["%s"] * (len(fields) + 1)) + ")"] * len(rows))
-    values = [
-        value
-        for row in rows
-        for value in (
-            row[0],
-            *(field.get_db_prep_value(item, connection) for field, item in zip(fields, row[1:], strict=True)),
-        )
+    source, lists = _listed([model._meta.pk, *fields], rows)
+    sets: list[tuple[models.Field[Any, Any], str, list[Any]]] = [
+        (field, f"v.column{number}", []) for number, field in enumerate(fields, start=2)
     ]
+    sets += [
+        (field, *_compiled(model, field, value)) for field, value in ((_field(model, k), v) for k, v in same.items())
+    ]
+    assignments = ", ".join(f"{quote(str(field.column))} = {sql}" for field, sql, _params in sets)
+    if connection.vendor == "postgresql":
+        # Or it may read the whole table to find them, when its statistics are not of today.
+        only_if, params = f"t.id = ANY(%s) AND {only_if}", [lists[0], *params]
     # Only names of our own models and the caller's literal condition are spliced in; values are parameters.
     sql = (
-        f"UPDATE {quote(model._meta.db_table)} AS t SET {assignments} FROM (VALUES {placeholders}) AS v "  # noqa: S608
+        f"UPDATE {quote(model._meta.db_table)} AS t SET {assignments} FROM {source} "  # noqa: S608
         f"WHERE t.id = v.column1 AND {only_if} RETURNING id"
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*values, *params])
+        cursor.execute(sql, [*(param for _field, _sql, own in sets for param in own), *lists, *params])
         return [row[0] for row in cursor.fetchall()]
+
+
+def _listed(fields: Sequence[Any], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """Return a table ``v`` of the rows, with columns column1, column2 … of the fields' types, and its parameters."""
+    lists = [
+        [field.get_db_prep_value(value, connection) for value in column]
+        for field, column in zip(fields, zip(*rows, strict=True), strict=True)
+    ]
+    names = [f"column{number}" for number in range(1, len(fields) + 1)]
+    if connection.vendor == "sqlite":
+        columns = ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, name in enumerate(names))
+        return f"(SELECT {columns} FROM json_each(%s)) AS v", [json.dumps(list(zip(*lists, strict=True)))]  # noqa: S608
+    arrays = ", ".join(f"%s::{field.cast_db_type(connection)}[]" for field in fields)
+    return f"unnest({arrays}) AS v({', '.join(names)})", lists
+
+
+def _compiled(model: type[Model], field: models.Field[Any, Any], value: Any) -> tuple[str, list[Any]]:
+    if not hasattr(value, "resolve_expression"):
+        return "%s", [field.get_db_prep_value(value, connection)]
+    query = UpdateQuery(model)
+    sql, params = query.get_compiler(connection=connection).compile(value.resolve_expression(query, for_save=True))
+    return sql, list(params)
 
 
 def _field(model: type[Model], name: str) -> models.Field[Any, Any]:
@@ -69,13 +116,6 @@ def _field(model: type[Model], name: str) -> models.Field[Any, Any]:
     if not isinstance(field, models.Field):
         raise TypeError(f"{model.__name__}.{name} has no column")
     return field
-
-
-def _typed(field: models.Field[Any, Any], expression: str) -> str:
-    # PostgreSQL takes an all-NULL column of VALUES for text; SQLite has no such types to mistake.
-    if connection.vendor == "sqlite":
-        return expression
-    return f"CAST({expression} AS {field.cast_db_type(connection)})"
 
 
 def insert_from_select(model: type[Model], *, columns: Sequence[str], rows: QuerySet[Any, Any]) -> int:

@@ -15,7 +15,8 @@ from notify_platform.core.bulk import insert_from_select
 from notify_platform.core.errors import Refused
 from notify_platform.core.models import audit
 from notify_platform.delivery.models import Delivery, Reason, Skip
-from notify_platform.jobs.models import SendJob, Variant
+from notify_platform.jobs import copies
+from notify_platform.jobs.models import SendJob
 from notify_platform.wechat import outcomes
 from notify_platform.wechat.outcomes import Word
 from subscriptions.models import Audience, AudienceMember
@@ -32,7 +33,6 @@ NO_CODE: Final = f"{CODE}-"
 HOPELESS: Final = frozenset({Reason.UNREACHABLE, Reason.SWITCHED_OFF, Reason.MUTED})
 HOPELESS_WORDS: Final = frozenset({Word.BAD_USER})
 _NAME_LENGTH: Final = 60
-_JOB_NAME_LENGTH: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ def follow_up(job: SendJob, *, keys: Collection[str], by: AbstractBaseUser) -> S
             mini_program_id=job.mini_program_id, kind=Audience.Kind.LIST, name=_list_name(job)
         )
         people = sum(_put_on_list(audience, rows=rows) for rows in _rows(job, keys=[one.key for one in chosen]))
-        draft = _draft(job, audience=audience, by=by)
+        name = _("Again: %(name)s") % {"name": job.name}
+        draft = copies.draft_like(job, name=name, audience_id=audience.pk, by=by)
         audit(
             by,
             action="follow_up",
@@ -118,22 +119,3 @@ def _list_name(job: SendJob) -> str:
     taken = set(same.values_list("name", flat=True))
     numbered = (f"{name} ({number})" for number in range(2, len(taken) + 3))
     return next(one for one in (name, *numbered) if one not in taken)
-
-
-def _draft(job: SendJob, *, audience: Audience, by: AbstractBaseUser) -> SendJob:
-    draft = SendJob.objects.create(
-        mini_program_id=job.mini_program_id,
-        name=(_("Again: %(name)s") % {"name": job.name})[:_JOB_NAME_LENGTH],
-        purpose=job.purpose,
-        template_id=job.template_id,
-        audience=audience,
-        window_from=job.window_from,
-        window_until=job.window_until,
-        pace_per_second=job.pace_per_second,
-        created_by_id=by.pk,
-    )
-    Variant.objects.bulk_create(
-        Variant(job=draft, name=one.name, page=one.page, texts=one.texts, fit_keys=one.fit_keys)
-        for one in job.variants.order_by("pk")
-    )
-    return draft

@@ -7,9 +7,10 @@ on SQLite.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -17,7 +18,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from notify_platform.core.bulk import update_from_values
+from notify_platform.core.bulk import Among, update_from_values
 from notify_platform.core.clock import database_now
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import gates, keys
@@ -29,6 +30,8 @@ from subscriptions.models import Subscriber
 from templates_app import rendering
 from templates_app.models import MessageTemplate
 from templates_app.rendering import Wording
+
+logger = logging.getLogger(__name__)
 
 # Both outlive the request's own timeouts (3 s to connect, 10 s to read), twice over, and a batch's time at its pace.
 CLAIM_LEASE = timedelta(seconds=60)
@@ -110,10 +113,10 @@ def _lock(job: SendJob, *, limit: int) -> tuple[list[gates.Candidate], list[int]
     wanted = [row[1] for row in rows]
     persons = {
         person.pk: person
-        for person in Subscriber.objects.filter(pk__in=wanted).order_by("pk").select_for_update(skip_locked=True)
+        for person in Subscriber.objects.filter(Among("pk", wanted)).order_by("pk").select_for_update(skip_locked=True)
     }
     in_flight = set(
-        Delivery.objects.filter(subscriber_id__in=wanted, state__in=Delivery.IN_FLIGHT).values_list(
+        Delivery.objects.filter(Among("subscriber_id", wanted), state__in=Delivery.IN_FLIGHT).values_list(
             "subscriber_id", flat=True
         )
     )
@@ -173,23 +176,21 @@ def _body(job: SendJob, candidate: gates.Candidate, *, wordings: Wordings) -> by
 
 
 def _write_claimed(messages: Sequence[Message], *, token: uuid.UUID) -> None:
-    now = database_now()
     update_from_values(
         Delivery,
-        columns=["grant", "state", "claim_token", "lease_until", "reason"],
-        rows=[
-            (message.delivery_id, message.grant_id, State.CLAIMED, token, now + CLAIM_LEASE, "") for message in messages
-        ],
+        columns=["grant"],
+        rows=[(message.delivery_id, message.grant_id) for message in messages],
+        same={"state": State.CLAIMED, "claim_token": token, "lease_until": Now() + CLAIM_LEASE, "reason": ""},
         only_if="t.state = 'waiting'",
     )
 
 
 def _write_skipped(skipped: Sequence[tuple[int, Reason]]) -> None:
-    now = database_now()
     update_from_values(
         Delivery,
-        columns=["state", "reason", "settled_at"],
-        rows=[(pk, State.SKIPPED, reason, now) for pk, reason in skipped],
+        columns=["reason"],
+        rows=skipped,
+        same={"state": State.SKIPPED, "settled_at": Now()},
         only_if="t.state = 'waiting'",
     )
 
@@ -209,7 +210,7 @@ def arm(token: uuid.UUID, *, delivery_ids: Collection[int]) -> set[int]:
     A row is not armed when its lease has lapsed (we slept through it) or its job does not run any more.
     """
     running = SendJob.objects.filter(pk=OuterRef("job_id"), state=SendJob.State.RUNNING)
-    wave = Delivery.objects.filter(pk__in=delivery_ids, claim_token=token)
+    wave = Delivery.objects.filter(Among("pk", delivery_ids), claim_token=token)
     armed = wave.filter(Exists(running), state=State.CLAIMED, lease_until__gt=Now()).update(
         state=State.SENDING, armed_at=Now(), lease_until=Now() + SEND_LEASE, attempts=F("attempts") + 1
     )
@@ -220,7 +221,15 @@ def arm(token: uuid.UUID, *, delivery_ids: Collection[int]) -> set[int]:
 
 def release(token: uuid.UUID, *, delivery_ids: Collection[int]) -> int:
     """Give claimed rows that were not armed back to the queue, and their consent to the person. Returns the count."""
-    return _unclaim(Q(pk__in=delivery_ids, claim_token=token))
+    return _unclaim(Q(Among("pk", delivery_ids), claim_token=token))
+
+
+def shorten(claim: Claim, *, to: int) -> Claim:
+    """Keep the first ``to`` messages of a claim; the others, whose slots the day does not have, wait again."""
+    left = [message.delivery_id for message in claim.messages[to:]]
+    if left:
+        release(claim.token, delivery_ids=left)
+    return replace(claim, messages=claim.messages[:to])
 
 
 def reap() -> tuple[int, int]:
@@ -229,10 +238,13 @@ def reap() -> tuple[int, int]:
     Returns both counts. One batch a call; run it again while either is not zero.
     """
     released = _unclaim(Q(lease_until__lte=Now()))
-    lost = Delivery.objects.filter(state=State.SENDING, lease_until__lte=Now()).values_list("pk", flat=True)
+    lapsed = Delivery.objects.filter(state=State.SENDING, lease_until__lte=Now()).values_list("pk", flat=True)
+    lost = list(lapsed[:REAP_BATCH])
     # The row keeps its token and its grant: the worker may be slow, not dead, and its answer still counts.
-    unknown = Delivery.objects.filter(pk__in=list(lost[:REAP_BATCH]), state=State.SENDING, lease_until__lte=Now())
-    return released, unknown.update(state=State.UNKNOWN, lease_until=None)
+    unknown = Delivery.objects.filter(pk__in=lost, state=State.SENDING, lease_until__lte=Now())
+    if number := unknown.update(state=State.UNKNOWN, lease_until=None):
+        logger.warning("%d results are unknown: nobody has settled them in time", number, extra={"deliveries": lost})
+    return released, number
 
 
 def _unclaim(which: Q) -> int:

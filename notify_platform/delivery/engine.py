@@ -1,7 +1,7 @@
 """The engine: claim → arm → POST → settle, for one mini-program, in slices.
 
-The thread that runs a slice is the only one that touches the database; the senders only talk to WeChat. A slice keeps
-three queues: ``ready`` (claimed, with a slot booked), ``flying`` (armed, its request under way) and ``landed``.
+The thread that runs a slice is the only one that touches the database; the courier only talks to WeChat. A slice keeps
+three queues: ``ready`` (claimed, with a slot booked), ``flying`` (armed and handed over) and the courier's ``landed``.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
-from django.db.models import F
 
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import claims, pacing, settlement, speed
@@ -28,21 +27,32 @@ from notify_platform.delivery.watch import Watch
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
 from notify_platform.wechat import tokens
-from notify_platform.wechat.gateway import Gateway, SendResult, WeChatRefused, WeChatUnreachable, gateway_for
+from notify_platform.wechat.courier import Courier, Parcel, courier_for
+from notify_platform.wechat.gateway import (
+    Gateway,
+    SendResult,
+    WeChatRefused,
+    WeChatUnreachable,
+    gateway_for,
+    send_result,
+)
 from notify_platform.wechat.outcomes import JobEffect, Word
 from templates_app.models import MiniProgram
 
 logger = logging.getLogger(__name__)
 
-CONCURRENCY = 20
 # A claim takes this many seconds of pace, and a wave arms what leaves within as many.
 HORIZON_SECONDS = 0.25
 MAX_BATCH = 500
+# Where less than a batch was due; well within the horizon, so that no slot is lost.
+LOOK_AGAIN_SECONDS = HORIZON_SECONDS / 4
 SETTLE_EVERY_SECONDS = 0.2
 TOKEN_CHECK_SECONDS = 30.0
 # Without a token nothing can leave; WeChat's answer or the network may be better soon.
 TOKEN_RETRY_SECONDS = 5.0
 BREAKER_SECONDS = 10.0
+# A message that could not leave for so long does not leave any more: we slept, and its lease may have lapsed.
+SLEPT_SECONDS = 20.0
 # Well within the lease of what is being sent.
 SETTLE_PATIENCE_SECONDS = 20.0
 SETTLE_RETRY_SECONDS = 0.5
@@ -50,36 +60,52 @@ SETTLE_RETRY_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A claimed message and the moment (monotonic clock) from which it may leave."""
+    """A claimed message and the moment (monotonic clock) from which it may leave; ``day``: whose budget it uses."""
 
     at: float
+    day: int
     token: uuid.UUID
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """A request under way, and the access token it carries."""
+    """A message on its way, and the access token it carries."""
 
     slot: Slot
     access_token: str
-    future: Future[SendResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What became of it."""
+
+    flight: Flight
+    result: SendResult
+
+    @property
+    def refuses_token(self) -> bool:
+        """Whether WeChat did not take the access token."""
+        return self.result.outcome.word is Word.TOKEN
 
 
 class Engine:
     """Sends the due messages of one mini-program. Make it in the thread that runs it, and ``close`` it."""
 
-    def __init__(self, mini_program: MiniProgram, *, concurrency: int = CONCURRENCY) -> None:
+    def __init__(self, mini_program: MiniProgram, *, concurrency: int | None = None) -> None:
+        """``concurrency``: connections for messages, SEND_CONCURRENCY when not said."""
         self.mini_program = mini_program
-        self.concurrency = concurrency
-        self.gateway: Gateway = gateway_for(mini_program, concurrency=concurrency)
+        self.concurrency = concurrency or settings.SEND_CONCURRENCY
+        self.gateway: Gateway = gateway_for(mini_program, concurrency=1)
         self.pace = pacing.pace_of(mini_program)
-        self.senders = ThreadPoolExecutor(concurrency, thread_name_prefix="sender")
+        self.rate = mini_program.pace_per_second
+        self.courier: Courier = courier_for(mini_program, concurrency=self.concurrency)
         self.wordings = Wordings()
         self.ready: deque[Slot] = deque()
         self.flying = 0
-        self.landed: queue.SimpleQueue[Flight] = queue.SimpleQueue()
         self.watch = Watch()
+        self.turn = 0
+        self.found_little_at = -LOOK_AGAIN_SECONDS
         self.left: Counter[int] = Counter()
         self.speed_noted_at = time.monotonic()
         self.access_token = ""
@@ -87,8 +113,8 @@ class Engine:
         self.token_checked_at = 0.0
 
     def close(self) -> None:
-        """Let the senders go home and close the connections."""
-        self.senders.shutdown(wait=True)
+        """Close the connections."""
+        self.courier.close()
         self.gateway.close()
 
     def run_slice(self, *, seconds: float, stopping: Callable[[], bool]) -> int:
@@ -102,8 +128,9 @@ class Engine:
             while not stopping() and time.monotonic() < ends_at:
                 if not self._have_token():
                     break
-                self._refill()
+                # In this order, so that the connections have work while we claim.
                 sent += self._launch()
+                self._refill()
                 if not self.ready and not self.flying:
                     break
                 self._settle_landed(wait_until=self._next_deadline(ends_at))
@@ -151,10 +178,19 @@ class Engine:
 
     def _refill(self) -> None:
         """Claim the next batch while the last one is still leaving, so that no slot is lost between them."""
-        if pacing.seconds_until_free(self.pace) > 4 * HORIZON_SECONDS:
+        if self._have_enough() or self._have_just_looked():
             return
-        for job in self._running_jobs():
-            if len(self.ready) >= self._batch(job.mini_program.pace_per_second):
+        free_in, booked = pacing.look(self.pace)
+        if free_in <= 4 * HORIZON_SECONDS:
+            self._claim_in_turn(booked)
+        if not self._have_enough():
+            self.found_little_at = time.monotonic()
+
+    def _claim_in_turn(self, booked: int) -> None:
+        """Let the jobs claim until there is enough; ``booked``: of the day's slots."""
+        for job in self._in_turn(self._running_jobs()):
+            self.rate = job.mini_program.pace_per_second
+            if self._have_enough() or booked >= job.mini_program.daily_budget:
                 return
             try:
                 self._claim_for(job)
@@ -162,11 +198,25 @@ class Engine:
                 reason = SendJob.PauseReason.TEMPLATE if refusal.code == "template" else SendJob.PauseReason.CONTENT
                 jobs.pause_all(reason=reason, detail=refusal.message, job_ids={job.pk})
 
+    def _have_enough(self) -> bool:
+        return len(self.ready) >= self._batch(self.rate)
+
+    def _have_just_looked(self) -> bool:
+        """Whether less than a batch was due a moment ago, and there is something to do meanwhile."""
+        is_recent = time.monotonic() - self.found_little_at < LOOK_AGAIN_SECONDS
+        return is_recent and bool(self.ready or self.flying)
+
     def _running_jobs(self) -> list[SendJob]:
         running = SendJob.objects.filter(mini_program=self.mini_program, state=SendJob.State.RUNNING)
-        # A test is a few messages somebody waits for, and has an hour.
-        order = (F("test_of").desc(nulls_last=True), "started_at", "pk")
-        return list(running.select_related("template", "mini_program").defer("versions").order_by(*order))
+        return list(running.select_related("template", "mini_program").defer("versions").order_by("started_at", "pk"))
+
+    def _in_turn(self, running: list[SendJob]) -> list[SendJob]:
+        """Tests first, for somebody waits for them; the others take turns, or the longest would have all to itself."""
+        tests = [job for job in running if job.test_of_id]
+        others = [job for job in running if not job.test_of_id]
+        self.turn += 1
+        first = self.turn % len(others) if others else 0
+        return [*tests, *others[first:], *others[:first]]
 
     def _claim_for(self, job: SendJob) -> None:
         app_rate = job.mini_program.pace_per_second
@@ -179,18 +229,20 @@ class Engine:
         while wanted > 0:
             claim = claims.claim(job, limit=wanted, wordings=self.wordings)
             if claim.messages:
-                self._book(claim, app_rate=app_rate, rate=rate, job_pace=job_pace)
+                self._book(claim, job, rate=rate, job_pace=job_pace)
             if claim.looked_at < wanted or time.monotonic() > ends_at:
                 return
             wanted -= len(claim.messages)
 
-    def _book(self, claim: Claim, *, app_rate: int, rate: int, job_pace: Pace | None) -> None:
-        first = pacing.book(self.pace, count=len(claim.messages), per_second=app_rate)
+    def _book(self, claim: Claim, job: SendJob, *, rate: int, job_pace: Pace | None) -> None:
+        app, count = job.mini_program, len(claim.messages)
+        first, count, day = pacing.book(self.pace, count=count, per_second=app.pace_per_second, budget=app.daily_budget)
+        claim = claims.shorten(claim, to=count)
         if job_pace:
-            first = max(first, pacing.book(job_pace, count=len(claim.messages), per_second=rate))
+            first = max(first, pacing.book(job_pace, count=count, per_second=rate).starts_in)
         start = time.monotonic() + first
         slots = [
-            Slot(at=start + number / rate, token=claim.token, message=message)
+            Slot(at=start + number / rate, day=day, token=claim.token, message=message)
             for number, message in enumerate(claim.messages)
         ]
         # In the order of their slots: a slow job's must not keep a fast job's waiting.
@@ -203,86 +255,96 @@ class Engine:
     # --- arm and launch --------------------------------------------------------------------------------------------
 
     def _launch(self) -> int:
-        """Arm the next wave and hand over what may leave now; the rest of the wave follows at its slots."""
+        """Arm the next wave and hand it over; each message leaves at its slot. Returns how many."""
         wave = self._next_wave()
         if not wave:
             return 0
         armed: set[int] = set()
-        for token, ids in _by_token(wave).items():
+        for (token, day), ids in _by_claim(wave).items():
             armed |= claims.arm(token, delivery_ids=ids)
             left = [pk for pk in ids if pk not in armed]
             if left:
-                claims.release(token, delivery_ids=left)
+                self._release(token, day, left)
         leaving = [slot for slot in wave if slot.message.delivery_id in armed]
-        for slot in leaving:
-            time.sleep(max(0.0, slot.at - time.monotonic()))
-            self._send(slot)
+        url = self.gateway.send_url(token=self.access_token)
+        late_at = time.monotonic() + SLEPT_SECONDS
+        self.flying += len(leaving)
+        self.left.update(slot.message.job_id for slot in leaving)
+        self.courier.send(
+            Parcel(Flight(slot, self.access_token), url, slot.message.body, leaves_at=slot.at, late_at=late_at)
+            for slot in leaving
+        )
         return len(leaving)
 
     def _next_wave(self) -> list[Slot]:
-        room = 2 * self.concurrency - self.flying
+        """Take a wave that leaves soon, once no more messages are out than there are connections.
+
+        So up to three times as many are armed: what flies, and what keeps the connections busy while we claim.
+        """
         now = time.monotonic()
-        soon = now + HORIZON_SECONDS / 2
-        if room and self.ready and now - self.ready[0].at > HORIZON_SECONDS:
+        if self.flying > self.concurrency or not self.ready:
+            return []
+        if now - self.ready[0].at > HORIZON_SECONDS:
             # We are late (WeChat hung): what waits leaves at the pace, not all at once.
             late = now - self.ready[0].at
             self.ready = deque(replace(slot, at=slot.at + late) for slot in self.ready)
+        soon = now + HORIZON_SECONDS / 2
         wave: list[Slot] = []
-        while self.ready and len(wave) < room and self.ready[0].at <= soon:
+        while self.ready and len(wave) < 2 * self.concurrency and self.ready[0].at <= soon:
             wave.append(self.ready.popleft())
         return wave
-
-    def _send(self, slot: Slot) -> None:
-        self.flying += 1
-        self.left[slot.message.job_id] += 1
-        access_token = self.access_token
-        future = self.senders.submit(self.gateway.send, token=access_token, body=slot.message.body)
-        future.add_done_callback(lambda done: self.landed.put(Flight(slot, access_token, done)))
 
     # --- settle ----------------------------------------------------------------------------------------------------
 
     def _next_deadline(self, ends_at: float) -> float:
         """Return until when to wait for answers: the next wave needs us earlier, unless there is no room for it."""
         settle_at = time.monotonic() + SETTLE_EVERY_SECONDS
-        if self.ready and self.flying < 2 * self.concurrency:
+        if self.ready and self.flying <= self.concurrency:
             settle_at = min(settle_at, self.ready[0].at - HORIZON_SECONDS / 2)
         return min(settle_at, ends_at)
 
     def _settle_landed(self, *, wait_until: float) -> None:
-        """Write what has landed by ``wait_until`` (monotonic clock), or one wave's worth, whichever comes first."""
+        """Write what has landed by ``wait_until`` (monotonic clock), or when there is room for the next wave."""
         if not self.flying:
             time.sleep(max(0.0, wait_until - time.monotonic()))
             return
-        arrived: list[Flight] = []
-        while self.flying and len(arrived) < self.concurrency:
-            try:
-                flight = self.landed.get(timeout=max(0.0, wait_until - time.monotonic()))
-            except queue.Empty:
-                break
-            self.flying -= 1
-            arrived.append(flight)
+        arrived = self._arrivals(wait_until=wait_until)
         settled = self._settle(arrived)
         for job_id, example in self.watch.look_at(settled).items():
             detail = settlement.sentence(example.result)
             jobs.pause_all(reason=SendJob.PauseReason.CONTENT, detail=detail, job_ids={job_id})
         if self.watch.is_flooded():
             pacing.hold(self.pace, seconds=BREAKER_SECONDS)
-        refused = {flight.access_token for flight in arrived if _refuses_token(flight)}
+        refused = {one.flight.access_token for one in arrived if one.refuses_token}
         if self.access_token in refused:
             self.refused_token = self.access_token
             self._fetch_token()
 
-    def _settle(self, arrived: list[Flight]) -> list[Landed]:
+    def _arrivals(self, *, wait_until: float) -> list[Arrival]:
+        """Wait until there is room for a wave, or all have landed; take along what else is there."""
+        enough = self.flying - self.concurrency if self.ready and self.flying > self.concurrency else self.flying
+        arrived: list[Arrival] = []
+        while self.flying and len(arrived) < MAX_BATCH:
+            wait = max(0.0, wait_until - time.monotonic()) if len(arrived) < enough else 0.0
+            try:
+                flight, landed = self.courier.landed.get(timeout=wait)
+            except queue.Empty:
+                break
+            self.flying -= 1
+            arrived.append(Arrival(flight, send_result(landed, token=flight.access_token)))
+        return arrived
+
+    def _settle(self, arrived: list[Arrival]) -> list[Landed]:
         """Write answers down; a database that is away for a moment must not cost us what WeChat has said."""
-        newest = tokens.stored_token(self.mini_program) if any(_refuses_token(one) for one in arrived) else None
+        newest = tokens.stored_token(self.mini_program) if any(one.refuses_token for one in arrived) else None
         groups: dict[uuid.UUID, list[Landed]] = {}
-        for flight in arrived:
+        for one in arrived:
             landed = Landed(
-                message=flight.slot.message,
-                result=flight.future.result(),
-                fresh_token=newest is None or flight.access_token == newest,
+                message=one.flight.slot.message,
+                result=one.result,
+                fresh_token=newest is None or one.flight.access_token == newest,
             )
-            groups.setdefault(flight.slot.token, []).append(landed)
+            groups.setdefault(one.flight.slot.token, []).append(landed)
         return [item for token, landed in groups.items() for item in self._settle_group(token, landed)]
 
     def _settle_group(self, token: uuid.UUID, landed: list[Landed]) -> list[Landed]:
@@ -298,17 +360,16 @@ class Engine:
                 time.sleep(SETTLE_RETRY_SECONDS)
 
     def _give_back_ready(self) -> None:
-        for token, ids in _by_token(self.ready).items():
-            claims.release(token, delivery_ids=ids)
+        for (token, day), ids in _by_claim(self.ready).items():
+            self._release(token, day, ids)
         self.ready.clear()
 
+    def _release(self, token: uuid.UUID, day: int, delivery_ids: list[int]) -> None:
+        pacing.give_back(self.pace, count=claims.release(token, delivery_ids=delivery_ids), day=day)
 
-def _by_token(slots: deque[Slot] | list[Slot]) -> dict[uuid.UUID, list[int]]:
-    grouped: dict[uuid.UUID, list[int]] = {}
+
+def _by_claim(slots: deque[Slot] | list[Slot]) -> dict[tuple[uuid.UUID, int], list[int]]:
+    grouped: dict[tuple[uuid.UUID, int], list[int]] = {}
     for slot in slots:
-        grouped.setdefault(slot.token, []).append(slot.message.delivery_id)
+        grouped.setdefault((slot.token, slot.day), []).append(slot.message.delivery_id)
     return grouped
-
-
-def _refuses_token(flight: Flight) -> bool:
-    return flight.future.result().outcome.word is Word.TOKEN

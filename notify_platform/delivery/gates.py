@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 from django.db.models import Case, CharField, DateTimeField, Exists, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Cast
 
-from notify_platform.core.bulk import Literal
+from notify_platform.core.bulk import Among, Literal
+from notify_platform.core.clock import zone_of
 from notify_platform.delivery.models import Delivery, Reason
 from notify_platform.delivery.moments import Hours, Moment, NotBefore, Quiet, Rule, Window, next_allowed_moment
 from notify_platform.jobs.models import SendJob
@@ -69,7 +69,7 @@ NO_WISHES: Final = Wishes("", None, None, None, None, None)
 def judge(job: SendJob, *, candidates: Sequence[Candidate], now: datetime) -> Verdicts:
     """Send every candidate through all gates but consent. The persons must be locked by the caller's transaction."""
     verdicts = Verdicts()
-    persons = Subscriber.objects.filter(pk__in=[candidate.subscriber.pk for candidate in candidates])
+    persons = Subscriber.objects.filter(Among("pk", [candidate.subscriber.pk for candidate in candidates]))
     found = asked(job, people=persons, at=now).values_list("pk", *ANSWERS) if candidates else ()
     answers = {pk: (never, day_cap, week_cap) for pk, never, day_cap, week_cap in found}
     moments = Moments(job, at=now)
@@ -190,19 +190,11 @@ class Moments:
         if wishes not in self._known:
             self._known[wishes] = next_allowed_moment(
                 self.at,
-                zone=_zone(self.job, wishes),
+                zone=zone_of(wishes.time_zone, self.job.mini_program.time_zone),
                 rules=_rules(self.job, wishes),
                 not_after=deadline(self.job, at=self.at),
             )
         return self._known[wishes]
-
-
-def _zone(job: SendJob, wishes: Wishes) -> ZoneInfo:
-    try:
-        return ZoneInfo(wishes.time_zone or job.mini_program.time_zone)
-    except (KeyError, ValueError, OSError):
-        # A zone the tz database has dropped, or never had: the mini-program's is the better guess than none.
-        return ZoneInfo(job.mini_program.time_zone)
 
 
 def _rules(job: SendJob, wishes: Wishes) -> list[Rule]:

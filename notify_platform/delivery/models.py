@@ -62,10 +62,15 @@ class Delivery(models.Model):
         SendJob, on_delete=models.PROTECT, null=True, db_index=False, related_name="deliveries", verbose_name=_("job")
     )
     trigger = models.ForeignKey(
-        Trigger, on_delete=models.PROTECT, null=True, related_name="deliveries", verbose_name=_("trigger")
+        Trigger,
+        on_delete=models.PROTECT,
+        null=True,
+        db_index=False,
+        related_name="deliveries",
+        verbose_name=_("trigger"),
     )
     event = models.ForeignKey(
-        Event, on_delete=models.PROTECT, null=True, related_name="deliveries", verbose_name=_("event")
+        Event, on_delete=models.PROTECT, null=True, db_index=False, related_name="deliveries", verbose_name=_("event")
     )
     variant = models.ForeignKey(
         Variant, on_delete=models.PROTECT, db_index=False, related_name="+", verbose_name=_("variant")
@@ -77,7 +82,9 @@ class Delivery(models.Model):
         Subscriber, on_delete=models.PROTECT, db_index=False, related_name="deliveries", verbose_name=_("subscriber")
     )
     is_counted = models.BooleanField(_("uses up a consent"))
-    grant = models.ForeignKey(Grant, on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("grant"))
+    grant = models.ForeignKey(
+        Grant, on_delete=models.PROTECT, null=True, db_index=False, related_name="+", verbose_name=_("grant")
+    )
     state = models.CharField(_("state"), max_length=12, choices=State, default=State.WAITING)
     reason = models.CharField(_("reason"), max_length=20, choices=Reason, blank=True)
     due_at = models.DateTimeField(_("due"))
@@ -100,8 +107,9 @@ class Delivery(models.Model):
         permissions = [("export_delivery", "Can export")]
         constraints = [
             models.UniqueConstraint(
+                # That is in claimed, sending, unknown, accepted, delivered and undelivered: see the check below.
                 fields=["grant"],
-                condition=Q(state__in=["claimed", "sending", "unknown", "accepted", "delivered", "undelivered"]),
+                condition=Q(grant__isnull=False),
                 name="delivery_grant_used_once",
             ),
             models.CheckConstraint(
@@ -148,6 +156,8 @@ class Delivery(models.Model):
             models.Index(
                 fields=["armed_at"], name="delivery_open_unknown", condition=Q(state="unknown", settled_at__isnull=True)
             ),
+            # What one event led to; the messages of jobs have none.
+            models.Index(fields=["event"], name="delivery_of_event", condition=Q(event__isnull=False)),
             # A sent event names its message.
             models.Index(fields=["msgid"], name="delivery_by_msgid", condition=~Q(msgid="")),
             # Caps, one person's log, and sent events without a message id.
@@ -197,10 +207,16 @@ class Skip(models.Model):
 
 
 class Pace(models.Model):
-    """The next free sending slot of a mini-program or of a slower job. ``delivery.pacing`` is the only writer."""
+    """The next free sending slot of a mini-program or of a slower job, and how many were booked today.
+
+    ``delivery.pacing`` is the only writer.
+    """
 
     name = models.CharField(_("name"), max_length=40, primary_key=True)
     next_slot_us = models.BigIntegerField(_("next slot (µs since 1970)"), default=0)
+    # The last day in Beijing on which slots were booked (``date.toordinal``), and how many.
+    day = models.PositiveIntegerField(_("day"), default=0)
+    booked = models.PositiveIntegerField(_("booked that day"), default=0)
 
     class Meta:
         verbose_name = _("pace")

@@ -1,7 +1,8 @@
 """How long rows are kept that nobody needs for the books, and deleting them bit by bit.
 
-Consents, answers, messages and what people did with them are the books: they stay. What goes is in ``RULES``. Rows
-are deleted oldest first, in batches that lock nothing for long; a skip leaves its sum at its job, an event its key.
+Consents, answers, messages and what people did with them are the books: they stay. What goes is in ``RULES``, and in
+the rules of rooms above that ``settings.RETENTION`` names. Rows are deleted oldest first, in batches that lock nothing
+for long; a skip leaves its sum at its job, an event its key.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -46,7 +48,7 @@ class Rule:
     step: Callable[[datetime], int]
 
 
-def _rows(name: str, label: _StrPromise, days: int, *, rows: Callable[[], QuerySet[Any]], moment: str) -> Rule:
+def rule_of_rows(name: str, label: _StrPromise, days: int, *, rows: Callable[[], QuerySet[Any]], moment: str) -> Rule:
     """Return the rule of rows that are written in the order of their moment and deleted whole."""
 
     def count(before: datetime) -> int:
@@ -59,22 +61,6 @@ def _rows(name: str, label: _StrPromise, days: int, *, rows: Callable[[], QueryS
         return rows().filter(pk__in=old).delete()[0] if old else 0
 
     return Rule(name, label, days, count, step)
-
-
-def _pushes() -> QuerySet[Any]:
-    rows: QuerySet[Any] = import_string(settings.PRUNABLE_PUSHES)()
-    return rows
-
-
-def _failed_logins(before: datetime) -> QuerySet[Any]:
-    rows: QuerySet[Any] = import_string(settings.PRUNABLE_FAILED_LOGINS)()
-    return rows.filter(attempt_time__lt=before)
-
-
-def _prune_failed_logins(before: datetime) -> int:
-    """Delete a batch by moment: a row is written anew with each wrong password, so its key says nothing of its age."""
-    batch = list(_failed_logins(before).order_by("pk").values_list("pk", flat=True)[:BATCH])
-    return _failed_logins(before).filter(pk__in=batch).delete()[0] if batch else 0
 
 
 def _skips(before: datetime) -> QuerySet[Skip]:
@@ -106,15 +92,19 @@ def _empty_events(before: datetime) -> int:
 
 
 RULES = (
-    _rows("pushes", _("WeChat's pushes"), 30, rows=_pushes, moment="received_at"),
-    _rows("visits", _("visits"), 90, rows=Visit.objects.all, moment="at"),
-    _rows("reports", _("reports of prompts"), 90, rows=PromptReport.objects.all, moment="received_at"),
+    rule_of_rows("visits", _("visits"), 90, rows=Visit.objects.all, moment="at"),
+    rule_of_rows("reports", _("reports of prompts"), 90, rows=PromptReport.objects.all, moment="received_at"),
     Rule("skips", _("people left out of ended jobs"), 90, lambda before: _skips(before).count(), _prune_skips),
     Rule("events", _("data of events"), 90, lambda before: _events(before).count(), _empty_events),
     # A job that sends lets go of its own within the hour; these are of jobs that send no more.
-    _rows("throughput", _("notes of how fast messages left"), 1, rows=Throughput.objects.all, moment="at"),
-    Rule("logins", _("failed log-ins"), 30, lambda before: _failed_logins(before).count(), _prune_failed_logins),
+    rule_of_rows("throughput", _("notes of how fast messages left"), 1, rows=Throughput.objects.all, moment="at"),
 )
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """Return the rules of all rooms. Imports only go down: those above are named as strings, and write their own."""
+    return (*RULES, *(import_string(name) for name in settings.RETENTION))
 
 
 def prune(*, keep: Mapping[str, int] | None = None, progress: Callable[[Rule, int], None]) -> dict[str, int]:
@@ -123,7 +113,7 @@ def prune(*, keep: Mapping[str, int] | None = None, progress: Callable[[Rule, in
     ``progress`` is told after every batch how many it was.
     """
     now, gone = database_now(), Counter[str]()
-    for rule in RULES:
+    for rule in rules():
         while number := rule.step(_before(rule, keep, now=now)):
             gone[rule.name] += number
             progress(rule, number)
@@ -134,7 +124,7 @@ def prune(*, keep: Mapping[str, int] | None = None, progress: Callable[[Rule, in
 def count(*, keep: Mapping[str, int] | None = None) -> dict[str, int]:
     """Return how much of what is too old."""
     now = database_now()
-    return {rule.name: rule.count(_before(rule, keep, now=now)) for rule in RULES}
+    return {rule.name: rule.count(_before(rule, keep, now=now)) for rule in rules()}
 
 
 def tidy() -> bool:
@@ -142,7 +132,7 @@ def tidy() -> bool:
     if _done().exists():
         return False
     now = database_now()
-    if any(rule.step(_before(rule, None, now=now)) for rule in RULES):
+    if any(rule.step(_before(rule, None, now=now)) for rule in rules()):
         return True
     audit(None, action=ACTION, subject=SUBJECT)
     return False

@@ -6,10 +6,11 @@ transaction of set-based statements; what follows comes after it.
 
 from __future__ import annotations
 
+import logging
 import random
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -46,8 +47,12 @@ from templates_app.models import MessageTemplate, MiniProgram
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
+logger = logging.getLogger(__name__)
+
 State = Delivery.State
 LAST_WORDS = frozenset({State.ACCEPTED, State.FAILED})
+# What happens all day is not worth a line.
+EVERYDAY = frozenset({Word.ACCEPTED, Word.NOT_SUBSCRIBED})
 MINUTE_LIMIT_SECONDS = 60.0
 CLOSE_BATCH = 500
 
@@ -95,25 +100,60 @@ def settle(mini_program: MiniProgram, *, token: uuid.UUID, landed: Sequence[Land
 
 
 def _write_outcomes(token: uuid.UUID, landed: Sequence[Landed]) -> list[Landed]:
+    accepted = [item for item in landed if item.result.outcome.becomes is Becomes.ACCEPTED]
+    others = [item for item in landed if item.result.outcome.becomes is not Becomes.ACCEPTED]
+    settled = _write_accepted(token, accepted) | _write_others(token, others)
+    return [item for item in landed if item.message.delivery_id in settled]
+
+
+def _write_others(token: uuid.UUID, items: Sequence[Landed]) -> set[int]:
     """A last word settles an unknown row too; "try again" comes too late for it, and says that it did not count."""
+    if not items:
+        return set()
     now = database_now()
-    lasting = [item for item in landed if item.is_last_word]
-    open_ended = [item for item in landed if not item.is_last_word]
+    lasting = [item for item in items if item.is_last_word]
+    open_ended = [item for item in items if not item.is_last_word]
     settled = _update(token, [_row(item, now=now) for item in lasting], states="'sending', 'unknown'")
     settled |= _update(token, [_row(item, now=now) for item in open_ended], states="'sending'")
     late = [item for item in open_ended if item.is_retry and item.message.delivery_id not in settled]
-    settled |= _update(token, [_row(item, now=now, too_late=True) for item in late], states="'unknown'")
-    return [item for item in landed if item.message.delivery_id in settled]
+    return settled | _update(token, [_row(item, now=now, too_late=True) for item in late], states="'unknown'")
+
+
+def _write_accepted(token: uuid.UUID, items: Sequence[Landed]) -> set[int]:
+    """Nearly every message ends here, so its row gets no more than it needs."""
+    return _compare_and_set(
+        token,
+        columns=["msgid"],
+        rows=[(item.message.delivery_id, item.result.msgid) for item in items],
+        same={
+            "state": State.ACCEPTED,
+            "settled_at": Now(),
+            "reason": "",
+            "lease_until": None,
+            "error_code": None,
+            "error_field": "",
+            "error_detail": "",
+            "rid": "",
+        },
+        states="'sending', 'unknown'",
+    )
 
 
 def _update(token: uuid.UUID, rows: Sequence[tuple[Any, ...]], *, states: str) -> set[int]:
     columns = [
-        "state", "grant", "attempts", "reason", "due_at", "settled_at", "lease_until",
+        "state", "grant", "attempts", "reason", "due_at", "settled_at",
         "msgid", "error_code", "error_field", "error_detail", "rid",
     ]  # fmt: skip
+    return _compare_and_set(token, columns=columns, rows=rows, same={"lease_until": None}, states=states)
+
+
+def _compare_and_set(
+    token: uuid.UUID, *, columns: Sequence[str], rows: Sequence[Any], same: Mapping[str, Any], states: str
+) -> set[int]:
     holder = Delivery._meta.get_field("claim_token").get_db_prep_value(token, connection)
     condition = f"t.state IN ({states}) AND t.claim_token = %s"
-    return set(update_from_values(Delivery, columns=columns, rows=rows, only_if=condition, params=[holder]))
+    changed = update_from_values(Delivery, columns=columns, rows=rows, same=same, only_if=condition, params=[holder])
+    return set(changed)
 
 
 def _row(item: Landed, *, now: datetime, too_late: bool = False) -> tuple[Any, ...]:
@@ -128,11 +168,10 @@ def _row(item: Landed, *, now: datetime, too_late: bool = False) -> tuple[Any, .
         reason,
         due_at,
         now if state in LAST_WORDS else None,
-        None,
         result.msgid,
         result.code or None,
         result.field,
-        "" if outcome.becomes is Becomes.ACCEPTED else result.detail,
+        result.detail,
         result.rid,
     )
 
@@ -182,6 +221,7 @@ def _revoke(messages: Sequence[Message]) -> None:
 
 
 def _follow(mini_program: MiniProgram, ours: Sequence[Landed]) -> None:
+    _tell(mini_program, ours)
     people.mark_unreachable([item.message.subscriber_id for item in ours if item.result.outcome.word is Word.BAD_USER])
     by_effect: dict[JobEffect, list[Landed]] = defaultdict(list)
     for item in ours:
@@ -190,11 +230,26 @@ def _follow(mini_program: MiniProgram, ours: Sequence[Landed]) -> None:
         _EFFECTS[effect](mini_program, items)
 
 
+def _tell(mini_program: MiniProgram, ours: Sequence[Landed]) -> None:
+    """One line for each kind of outcome that is not everyday life."""
+    by_outcome: dict[tuple[Word, int | None], list[Message]] = defaultdict(list)
+    for item in ours:
+        if item.result.outcome.word not in EVERYDAY:
+            by_outcome[item.result.outcome.word, item.result.code].append(item.message)
+    for (word, code), messages in by_outcome.items():
+        level = logging.WARNING if word is Word.UNKNOWN else logging.INFO
+        ids = [message.delivery_id for message in messages]
+        about = {"mini_program": mini_program.pk, "deliveries": ids}
+        logger.log(level, "%d messages: %s (%s)", len(ids), word, code, extra=about)
+
+
 def _nothing(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
     """Most outcomes concern nobody else; whether they come in floods is for the ``watch`` to say."""
 
 
 def _slow_down(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
+    about = {"mini_program": mini_program.pk}
+    logger.warning("WeChat's limit a minute is reached: nothing leaves for %d s", MINUTE_LIMIT_SECONDS, extra=about)
     pacing.hold(pacing.pace_of(mini_program), seconds=MINUTE_LIMIT_SECONDS)
 
 

@@ -7,9 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from django.db.models import Exists, OuterRef
-
-from notify_platform.core.clock import database_now
+from notify_platform.core.clock import beijing_midnight, database_now
 from notify_platform.core.models import Bell, WorkerNode
 from notify_platform.delivery import pacing, speed
 from notify_platform.delivery.models import Delivery, Pace
@@ -30,23 +28,22 @@ class Cause(StrEnum):
     """What keeps a job from sending."""
 
     CLOCK = "clock"
+    BUDGET = "budget"
     NO_WORKER = "no_worker"
     QUEUE = "queue"
     TOKEN = "token"  # noqa: S105 - a word, not a secret
     PACE_HELD = "pace_held"
-    OTHER_JOB = "other_job"
     UNCLEAR = "unclear"
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Why a running job stands still: until when it will (None: until somebody acts), and the job before it."""
+    """Why a running job stands still, and until when it will (None: until somebody acts)."""
 
     cause: Cause
     since: datetime
     until: datetime | None = None
     reason: str = ""
-    other: SendJob | None = None
 
 
 def of_job(job: SendJob) -> Stall | None:
@@ -62,6 +59,8 @@ def of_job(job: SendJob) -> Stall | None:
     if due_at > now + SHORTLY:
         # Nobody need wait two minutes to learn that everybody's clock says no.
         return Stall(Cause.CLOCK, since=since, until=due_at, reason=reason)
+    if not pacing.left_today(job.mini_program):
+        return Stall(Cause.BUDGET, since=since, until=beijing_midnight(now) + timedelta(days=1))
     if since > now - AFTER:
         return None
     return _why(job, now=now, since=since)
@@ -81,8 +80,6 @@ def _why(job: SendJob, *, now: datetime, since: datetime) -> Stall:
         return Stall(Cause.TOKEN, since=since)
     if held := _held_until(job, now=now):
         return Stall(Cause.PACE_HELD, since=since, until=held)
-    if other := _goes_first(job, now=now):
-        return Stall(Cause.OTHER_JOB, since=since, other=other)
     return Stall(Cause.UNCLEAR, since=since)
 
 
@@ -90,10 +87,3 @@ def _held_until(job: SendJob, *, now: datetime) -> datetime | None:
     slot = Pace.objects.filter(name=pacing.name_of(job.mini_program)).values_list("next_slot_us", flat=True).first()
     free_at = now if slot is None else datetime.fromtimestamp(slot / 1_000_000, tz=now.tzinfo)
     return free_at if free_at > now + HELD else None
-
-
-def _goes_first(job: SendJob, *, now: datetime) -> SendJob | None:
-    """Return an earlier job of the mini-program with messages due: jobs are sent in the order they started."""
-    due = Delivery.objects.filter(job=OuterRef("pk"), state=State.WAITING, due_at__lte=now)
-    running = SendJob.objects.filter(mini_program=job.mini_program_id, state=SendJob.State.RUNNING)
-    return running.filter(Exists(due), started_at__lt=job.started_at).order_by("started_at", "pk").first()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 
-from notify_platform.core import queue
+from notify_platform.core import logs, queue
 from notify_platform.delivery import upkeep as keeping
 from notify_platform.delivery.engine import Engine
 from templates_app.models import MiniProgram
 
 SLICE_SECONDS = 10.0
+# While other mini-programs have work too, they wait no longer than this for each other.
+SHARED_SLICE_SECONDS = 2.0
 UPKEEP_SECONDS = 5.0
 
 # One engine per mini-program and process: its connections and its TLS context outlive a slice.
@@ -23,10 +25,12 @@ def deliver(mini_program_id: int) -> None:
     mini_program = MiniProgram.objects.filter(pk=mini_program_id).first()
     if mini_program is None or stopping():
         return
-    with queue.driver_place() as have_place:
+    with logs.about(mini_program=mini_program_id), queue.driver_place() as have_place:
         if not have_place:
             return  # whoever holds the places rings on, and so does the next tick
-        _engine(mini_program).run_slice(seconds=SLICE_SECONDS, stopping=stopping)
+        is_alone = len(keeping.mini_programs_with_work()) <= 1
+        seconds = SLICE_SECONDS if is_alone else SHARED_SLICE_SECONDS
+        _engine(mini_program).run_slice(seconds=seconds, stopping=stopping)
     if not stopping() and mini_program in keeping.mini_programs_with_work():
         queue.ring("deliver", mini_program_id)
 

@@ -17,6 +17,7 @@ from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
 from notify_platform.insights import days
+from notify_platform.insights.days import Home
 from notify_platform.wechat import popups
 from subscriptions.grants.pairing import agrees
 from subscriptions.models import Answer, AskingTally, PromptReport, Scene, Subscriber
@@ -51,13 +52,13 @@ class Said(NamedTuple):
 def tally_lately() -> int:
     """Count today and yesterday again, wherever they are, and what was missed before; returns how many rows."""
     now = timezone.now()
-    return sum(_rebuild_day(day, zone=zone) for zone in set(days.zones().values()) for day in _lately(zone, now=now))
+    return sum(_rebuild_day(day, home=home) for home in days.homes() for day in _lately(home, now=now))
 
 
-def _lately(zone: ZoneInfo, *, now: datetime) -> list[date]:
-    today = days.day_of(now, zone=zone)
+def _lately(home: Home, *, now: datetime) -> list[date]:
+    today = days.day_of(now, zone=home.zone)
     tallies = AskingTally.objects.exclude(OF_A_SAMPLE).filter(
-        scene__in=Scene.objects.filter(mini_program__time_zone=zone.key).values("pk"),
+        scene__in=Scene.objects.filter(mini_program__in=home.mini_program_ids).values("pk"),
         day__gte=today - timedelta(days=days.FURTHEST),
     )
     return days.to_count(newest=tallies.aggregate(newest=Max("day"))["newest"], today=today)
@@ -69,13 +70,13 @@ def rebuild(*, first: date, last: date) -> int:
     A day whose answers have been pruned would become empty: only call it for days that still have their rows.
     """
     some = days.row_of(first, count=(last - first).days + 1)
-    return sum(_rebuild_day(day, zone=zone) for zone in set(days.zones().values()) for day in some)
+    return sum(_rebuild_day(day, home=home) for home in days.homes() for day in some)
 
 
-def _rebuild_day(day: date, *, zone: ZoneInfo) -> int:
+def _rebuild_day(day: date, *, home: Home) -> int:
     """Count a day of all mini-programs of a time zone: three queries over that day's rows."""
-    scenes = Scene.objects.filter(mini_program__time_zone=zone.key)
-    during = Q(answered_at__range=_moments(day, zone=zone), scene__isnull=False, scene__in=scenes.values("pk"))
+    scenes = Scene.objects.filter(mini_program__in=home.mini_program_ids)
+    during = Q(answered_at__range=_moments(day, zone=home.zone), scene__isnull=False, scene__in=scenes.values("pk"))
     counted = _answers(during) + _plans(during) + _failures(during)
     tallies = AskingTally.objects.filter(scene__in=scenes.values("pk"), day=day).exclude(OF_A_SAMPLE)
     return _write(counted, day=day, tallies=tallies, scenes=scenes)
@@ -164,7 +165,7 @@ def sample_lately() -> int:
     """Ask the planner about the people who came last, in every scene; returns how many rows were written."""
     now = timezone.now()
     programs = MiniProgram.objects.filter(scenes__is_active=True).distinct()
-    return sum(_sample(program, day=days.day_of(now, zone=ZoneInfo(program.time_zone))) for program in programs)
+    return sum(_sample(program, day=days.day_of(now, zone=program.zone)) for program in programs)
 
 
 def _sample(mini_program: MiniProgram, *, day: date) -> int:

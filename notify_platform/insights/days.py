@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from notify_platform.core.clock import zone_of
 from templates_app.models import MiniProgram
 
 # The days a person looks at, and those they are compared with: further back nothing is counted by itself.
@@ -15,7 +17,22 @@ FURTHEST: Final = 14
 
 def zones() -> Mapping[int, ZoneInfo]:
     """Return mini-program id → its time zone."""
-    return {pk: ZoneInfo(name) for pk, name in MiniProgram.objects.order_by("pk").values_list("pk", "time_zone")}
+    return {pk: zone_of(name) for pk, name in MiniProgram.objects.order_by("pk").values_list("pk", "time_zone")}
+
+
+class Home(NamedTuple):
+    """A time zone, and the mini-programs that are at home in it: their days begin at one moment."""
+
+    zone: ZoneInfo
+    mini_program_ids: Sequence[int]
+
+
+def homes() -> list[Home]:
+    """Return every time zone somebody is at home in."""
+    ids: dict[ZoneInfo, list[int]] = defaultdict(list)
+    for pk, zone in zones().items():
+        ids[zone].append(pk)
+    return [Home(zone, these) for zone, these in ids.items()]
 
 
 def day_of(moment: datetime, *, zone: ZoneInfo) -> date:

@@ -10,7 +10,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Q
 from django.utils import timezone
@@ -46,7 +45,7 @@ def expect_all() -> None:
 def expect(mini_program: MiniProgram) -> None:
     """Count the days that are over, and write down what the next 14 will want."""
     now = timezone.now()
-    today = days.day_of(now, zone=ZoneInfo(mini_program.time_zone))
+    today = days.day_of(now, zone=mini_program.zone)
     templates = MessageTemplate.objects.filter(mini_program=mini_program, kind__in=MessageTemplate.SENDABLE_KINDS)
     _count_what_is_over(mini_program, templates=templates, today=today)
     expected = _expected(mini_program, templates=templates, today=today, now=now)
@@ -94,7 +93,7 @@ def typical(history: Wanted, *, day: date) -> float:
 
 def wanted(mini_program: MiniProgram, *, day: date) -> Counter[int]:
     """Return template id → how many messages we wanted to send on a day: of its rows, and of no other day's."""
-    begin, end = days.bounds(day, zone=ZoneInfo(mini_program.time_zone))
+    begin, end = days.bounds(day, zone=mini_program.zone)
     return _of_jobs(mini_program, begin=begin, end=end) + _of_triggers(mini_program, begin=begin, end=end)
 
 
@@ -121,7 +120,7 @@ def _of_triggers(mini_program: MiniProgram, *, begin: datetime, end: datetime) -
 
 def _count_what_is_over(mini_program: MiniProgram, *, templates: Iterable[MessageTemplate], today: date) -> None:
     """Count the days nobody has counted yet, and the last ones again."""
-    zone = ZoneInfo(mini_program.time_zone)
+    zone = mini_program.zone
     over = days.row_of(today - timedelta(days=HISTORY), count=HISTORY)
     settled = set(
         ExpectedDemand.objects.filter(

@@ -82,7 +82,7 @@ class TemplateForecast:
 def of_mini_program(mini_program: MiniProgram) -> list[TemplateForecast]:
     """Look ahead for every one-time template, by title; long-term ones need no units."""
     now = timezone.now()
-    zone = ZoneInfo(mini_program.time_zone)
+    zone = mini_program.zone
     ahead = days.row_of(days.day_of(now, zone=zone), count=AHEAD)
     templates = list(
         MessageTemplate.objects.filter(mini_program=mini_program, kind__in=MessageTemplate.COUNTED_KINDS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from django.db.models import Exists, OuterRef
 
@@ -21,7 +20,7 @@ State = SendJob.State
 
 def messages(mini_program: MiniProgram, *, first: date, count: int, now: datetime) -> Counter[tuple[int, date]]:
     """Return (template id, day) → messages, by the size their audiences have now; one count for each audience."""
-    zone = ZoneInfo(mini_program.time_zone)
+    zone = mini_program.zone
     size = _sizes()
     known: Counter[tuple[int, date]] = Counter()
     made: set[tuple[int, date]] = set()

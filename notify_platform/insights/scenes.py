@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
@@ -76,7 +75,7 @@ class SceneReport:
 
 def of_mini_program(mini_program: MiniProgram, *, count: int) -> list[SceneReport]:
     """Report every scene over the last so many days, today included: three queries."""
-    today = days.day_of(timezone.now(), zone=ZoneInfo(mini_program.time_zone))
+    today = days.day_of(timezone.now(), zone=mini_program.zone)
     shown = days.row_of(today - timedelta(days=count - 1), count=count)
     templates = MessageTemplate.objects.filter(mini_program=mini_program).only("pk", "title").in_bulk()
     rows: dict[int, list[AskingTally]] = defaultdict(list)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 from django.db.models import Q
 from django.utils import timezone
@@ -53,7 +52,7 @@ def of_job(job: SendJob) -> Sequence[Conflict]:
 
 def days_of(job: SendJob) -> tuple[datetime, datetime]:
     """Return the first and the last moment of the days on which a job would be sent."""
-    zone = ZoneInfo(job.mini_program.time_zone)
+    zone = job.mini_program.zone
     comes = job.series.next_at if job.series and job.occurrence is None else job.starts_at
     begins = max(comes or timezone.now(), timezone.now()).astimezone(zone)
     ends = job.not_after.astimezone(zone) if job.not_after and job.not_after > begins else begins

@@ -17,25 +17,37 @@ NAME_LENGTH = 80
 
 
 def copy(job: SendJob, *, by: AbstractBaseUser) -> SendJob:
-    """Make a new draft with the same words for the same people; when it is sent is decided anew.
+    """Make a new draft with the same words for the same people; when it is sent is decided anew."""
+    name = _("%(name)s (copy)") % {"name": job.name[: NAME_LENGTH - 20]}
+    with transaction.atomic():
+        new = draft_like(job, name=name, audience_id=job.audience_id, by=by)
+        audit(by, action="copy", subject=f"job {new.pk}", mini_program=new.mini_program_id, source=job.pk)
+    return new
+
+
+def draft_like(job: SendJob, *, name: str, audience_id: int, by: AbstractBaseUser) -> SendJob:
+    """Make a draft with a job's words, in the caller's transaction.
 
     Hours and pace belong to the campaign and are kept; the start and the deadline were moments of the old one.
     """
-    with transaction.atomic():
-        new = SendJob.objects.create(
-            mini_program_id=job.mini_program_id,
-            name=_("%(name)s (copy)") % {"name": job.name[: NAME_LENGTH - 20]},
-            purpose=job.purpose,
-            template_id=job.template_id,
-            audience_id=job.audience_id,
-            window_from=job.window_from,
-            window_until=job.window_until,
-            pace_per_second=job.pace_per_second,
-            created_by_id=by.pk,
-        )
-        Variant.objects.bulk_create(
-            Variant(job=new, name=each.name, page=each.page, texts=each.texts, fit_keys=each.fit_keys)
-            for each in job.variants.order_by("pk")
-        )
-        audit(by, action="copy", subject=f"job {new.pk}", mini_program=new.mini_program_id, source=job.pk)
+    new = SendJob.objects.create(
+        mini_program_id=job.mini_program_id,
+        name=name[:NAME_LENGTH],
+        purpose=job.purpose,
+        template_id=job.template_id,
+        audience_id=audience_id,
+        window_from=job.window_from,
+        window_until=job.window_until,
+        pace_per_second=job.pace_per_second,
+        created_by_id=by.pk,
+    )
+    copy_words(job, to=new)
     return new
+
+
+def copy_words(job: SendJob, *, to: SendJob) -> None:
+    """Give another job, which has none yet, the words of this one: every wording, with its page."""
+    Variant.objects.bulk_create(
+        Variant(job=to, name=each.name, page=each.page, texts=each.texts, fit_keys=each.fit_keys)
+        for each in job.variants.order_by("pk")
+    )

@@ -20,8 +20,8 @@ from django.utils.translation import gettext as _
 from notify_platform.core.clock import database_now
 from notify_platform.core.errors import Refused
 from notify_platform.core.models import audit
-from notify_platform.jobs import previews, versions
-from notify_platform.jobs.models import SendJob, Variant
+from notify_platform.jobs import copies, previews, versions
+from notify_platform.jobs.models import SendJob
 from subscriptions.models import Subscriber
 from templates_app.models import MessageTemplate, MiniProgram
 
@@ -174,10 +174,7 @@ def start_test(job: SendJob, *, by: AbstractBaseUser, card_state: str, people: i
         fanout_upto=0,
         audience_size=people,
     )
-    Variant.objects.bulk_create(
-        Variant(job=test, name=each.name, page=each.page, texts=each.texts, fit_keys=each.fit_keys)
-        for each in job.variants.order_by("pk")
-    )
+    copies.copy_words(job, to=test)
     audit(by, action="test", subject=_subject(job), mini_program=job.mini_program_id, test=test.pk, people=people)
     return test
 
@@ -193,7 +190,7 @@ def start_due() -> int:
         except OperationalError:
             raise  # the database is away, for all of them
         except Exception:
-            logger.exception("job %s cannot be started", job.pk)
+            logger.exception("job %s cannot be started", job.pk, extra=_of(job))
             continue
         started += 1
     return started
@@ -222,10 +219,7 @@ def make_occurrence(pattern: SendJob, *, day: date, starts_at: datetime, not_aft
             submitted_at=pattern.submitted_at,
             approved_at=pattern.approved_at,
         )
-        Variant.objects.bulk_create(
-            Variant(job=job, name=one.name, page=one.page, texts=one.texts, fit_keys=one.fit_keys)
-            for one in pattern.variants.order_by("pk")
-        )
+        copies.copy_words(pattern, to=job)
         audit(None, action="occur", subject=_subject(job), mini_program=job.mini_program_id, pattern=pattern.pk)
     return job
 
@@ -255,6 +249,7 @@ def pause_all(
     with transaction.atomic():
         running = list(SendJob.objects.select_for_update().filter(whom, state=State.RUNNING).order_by("pk"))
         for job in running:
+            logger.warning("the job is paused: %s", reason, extra=_of(job))
             audit(
                 None,
                 action="pause",
@@ -354,7 +349,15 @@ def _hand_over_outgrown(job: SendJob) -> bool:
 def _move(job: SendJob, *, frm: Collection[str], to: SendJob.State, **changes: Any) -> bool:
     if to != State.PAUSED:
         changes = {"pause_reason": "", "pause_detail": "", **changes}
-    return SendJob.objects.filter(pk=job.pk, state__in=frm).update(state=to, **changes) == 1
+    moved = SendJob.objects.filter(pk=job.pk, state__in=frm).update(state=to, **changes) == 1
+    if moved:
+        logger.info("the job is %s", to, extra=_of(job))
+    return moved
+
+
+def _of(job: SendJob) -> Mapping[str, int]:
+    """Return the fields of a line in the log."""
+    return {"job": job.pk, "mini_program": job.mini_program_id}
 
 
 def _version(job: SendJob, *, by: AbstractBaseUser | None, is_approved: bool) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Collection, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo
 
 from django.db import OperationalError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -42,7 +41,7 @@ class _Lost(Exception):
 
 def schedule_of(series: Series) -> Schedule:
     """Return when a series comes."""
-    zone = ZoneInfo(series.mini_program.time_zone)
+    zone = series.mini_program.zone
     return Schedule(series.weekdays, series.at_time, series.starts_on, series.ends_on, zone)
 
 
@@ -186,7 +185,8 @@ def make_due() -> int:
         except OperationalError:
             raise  # the database is away, for all of them
         except Exception:
-            logger.exception("series %s cannot be kept moving", series.pk)
+            about = {"mini_program": series.mini_program_id}
+            logger.exception("series %s cannot be kept moving", series.pk, extra=about)
     return done
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
 from django.conf import settings
 
@@ -155,18 +156,20 @@ class Gateway:
         """Close idle connections."""
         self._transport.close()
 
-    def send(self, *, token: str, body: bytes) -> SendResult:
-        """Send one subscription message and return what became of it; never raises (WeChat's docs: sendMessage).
+    def send_url(self, *, token: str) -> str:
+        """Return the address that takes messages. It holds the token: make it once for each, and show it nowhere."""
+        return f"{self._base_url}{SEND}?{urlencode({'access_token': token})}"
 
-        ``body``: the JSON of the call in raw UTF-8. There is no idempotency key, so whatever may have left and was not
-        answered in WeChat's own words is ``Word.UNKNOWN``.
+    def send(self, *, token: str, body: bytes) -> SendResult:
+        """Send one subscription message and return what became of it; never raises.
+
+        ``body``: the JSON of the call in raw UTF-8.
         """
-        params = {"access_token": token}
         try:
-            reply = self._transport.exchange(method="POST", url=self._base_url + SEND, params=params, body=body)
+            url = self.send_url(token=token)
+            return send_result(self._transport.exchange(method="POST", url=url, params={}, body=body), token=token)
         except TransportFailure as failure:
-            return SendResult(UNKNOWN if failure.body_began else NOT_SENT, code=None, detail=str(failure))
-        return _send_result(reply, secret=token)
+            return send_result(failure, token=token)
 
     def stable_token(self, *, secret: str, force_refresh: bool = False) -> TokenReply:
         """Ask for the access token (WeChat's docs: getStableAccessToken).
@@ -289,11 +292,18 @@ def gateway_for(mini_program: MiniProgram, *, concurrency: int = 20) -> Gateway:
     return Gateway(app_id=mini_program.app_id, base_url=base_url, transport=transport)
 
 
-def _send_result(reply: Reply, *, secret: str) -> SendResult:
-    words = _words(reply)
+def send_result(landed: Reply | TransportFailure, *, token: str) -> SendResult:
+    """Return what became of one subscription message; never raises (WeChat's docs: sendMessage).
+
+    There is no idempotency key, so whatever may have left and was not answered in WeChat's own words is
+    ``Word.UNKNOWN``. ``token``: the one it was sent with, to keep it out of the detail.
+    """
+    if isinstance(landed, TransportFailure):
+        return SendResult(UNKNOWN if landed.body_began else NOT_SENT, code=None, detail=str(landed))
+    words = _words(landed)
     code = None if words is None else _code(words)
     if words is None or code is None:
-        return SendResult(outcome_of_status(reply.status), code=None, detail=f"HTTP {reply.status}")
+        return SendResult(outcome_of_status(landed.status), code=None, detail=f"HTTP {landed.status}")
     msgid = _msgid(words.get("msgid"))
     if code == 0 and "errcode" not in words and not msgid:
         # Only accepted messages have a msgid; without either of the two the answer says nothing about this one.
@@ -308,7 +318,7 @@ def _send_result(reply: Reply, *, secret: str) -> SendResult:
         msgid=msgid,
         rid=rid[1] if rid else "",
         field=key[1] if key else "",
-        detail=_detail(errmsg, secret=secret),
+        detail=_detail(errmsg, secret=token),
     )
 
 

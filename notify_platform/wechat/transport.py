@@ -65,6 +65,26 @@ class Transport(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to reach a server: the proxies as requests names them, and the file or folder of certificates to trust."""
+
+    proxies: Mapping[str, str]
+    certificates: str
+
+
+def way_to(base_url: str, *, proxy_url: str = "") -> Way:
+    """Return the way to a server, as the environment says (HTTPS_PROXY, HTTP_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE).
+
+    ``proxy_url``: a proxy that wins over the environment's.
+    """
+    given = {"http": proxy_url, "https": proxy_url} if proxy_url else {}
+    with requests.Session() as session:
+        environment = session.merge_environment_settings(base_url, given, None, None, None)
+    verify = environment["verify"]
+    return Way(dict(environment["proxies"]), verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH)
+
+
 class _SecretsRedacted(logging.Filter):
     """urllib3 logs addresses: each request at DEBUG, and an answer with damaged headers at WARNING."""
 
@@ -147,11 +167,9 @@ class RequestsTransport:
         idle_seconds: float = 30.0,
     ) -> None:
         """Resolve proxy and certificates; nothing connects yet."""
-        given = {"http": proxy_url, "https": proxy_url} if proxy_url else {}
-        with requests.Session() as session:
-            environment = session.merge_environment_settings(base_url, given, None, None, None)
-        self._proxies: dict[str, str] = dict(environment["proxies"])
-        self._context = _context(environment["verify"])
+        way = way_to(base_url, proxy_url=proxy_url)
+        self._proxies = way.proxies
+        self._context = _context(way.certificates)
         self._concurrency = concurrency
         self._timeout = (connect_timeout, read_timeout)
         self._idle_seconds = idle_seconds
@@ -230,11 +248,10 @@ class _Unreadable(OSError):
     """An answer that is given up."""
 
 
-def _context(verify: bool | str | None) -> ssl.SSLContext:
-    bundle = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
-    if Path(bundle).is_dir():
-        return ssl.create_default_context(capath=bundle)
-    return ssl.create_default_context(cafile=bundle)
+def _context(certificates: str) -> ssl.SSLContext:
+    if Path(certificates).is_dir():
+        return ssl.create_default_context(capath=certificates)
+    return ssl.create_default_context(cafile=certificates)
 
 
 def _reason(error: BaseException) -> str:

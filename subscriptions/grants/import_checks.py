@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
@@ -42,7 +41,7 @@ class RowChecks:
     """Turns cells of text into rows of one mini-program; an empty count is 1, an empty date is now."""
 
     def __init__(self, mini_program: MiniProgram) -> None:
-        self.zone = ZoneInfo(mini_program.time_zone)
+        self.zone = mini_program.zone
         self.now = timezone.now()
         self.templates = {template.wechat_id: template for template in mini_program.templates.all()}
 

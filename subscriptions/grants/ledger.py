@@ -16,7 +16,7 @@ from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from notify_platform.core.bulk import update_from_values
+from notify_platform.core.bulk import Among, update_from_values
 from subscriptions.grants import answers, pairing
 from subscriptions.grants.conditions import end_after, turned_off_since, unexpired
 from subscriptions.grants.models import Answer, Drift, Grant, Source, Subscription
@@ -209,7 +209,7 @@ def reserve(*, template: MessageTemplate, subscriber_ids: Collection[int]) -> di
     """
     rows = (
         in_stock(template=template)
-        .filter(subscriber_id__in=subscriber_ids)
+        .filter(Among("subscriber_id", subscriber_ids))
         .select_for_update(skip_locked=True)
         .order_by("subscriber_id", F("expires_at").asc(nulls_last=True), "id")
         .values_list("subscriber_id", "id")
@@ -217,7 +217,7 @@ def reserve(*, template: MessageTemplate, subscriber_ids: Collection[int]) -> di
     taken: dict[int, int] = {}
     for subscriber_id, grant_id in rows:
         taken.setdefault(subscriber_id, grant_id)
-    Grant.objects.filter(pk__in=taken.values(), state=Grant.State.AVAILABLE).update(state=Grant.State.RESERVED)
+    Grant.objects.filter(Among("pk", taken.values()), state=Grant.State.AVAILABLE).update(state=Grant.State.RESERVED)
     return taken
 
 
@@ -225,7 +225,7 @@ def spend(grant_ids: Collection[int]) -> int:
     """The message left: its unit is gone. Returns how many units were reserved and now are spent."""
     if not grant_ids:
         return 0
-    return Grant.objects.filter(pk__in=grant_ids, state=Grant.State.RESERVED).update(
+    return Grant.objects.filter(Among("pk", grant_ids), state=Grant.State.RESERVED).update(
         state=Grant.State.SPENT, settled_at=Now()
     )
 

@@ -184,7 +184,7 @@ class Grant(models.Model):
         Subscriber, on_delete=models.CASCADE, db_index=False, related_name="grants", verbose_name=_("subscriber")
     )
     template = models.ForeignKey(
-        MessageTemplate, on_delete=models.PROTECT, related_name="grants", verbose_name=_("template")
+        MessageTemplate, on_delete=models.PROTECT, db_index=False, related_name="grants", verbose_name=_("template")
     )
     answer = models.ForeignKey(Answer, on_delete=models.PROTECT, related_name="grants", verbose_name=_("answer"))
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.AVAILABLE)

@@ -59,7 +59,7 @@ def gather(subscriber: Subscriber, *, scene: Scene, now: datetime) -> Facts:
     templates = _TEMPLATES.objects(scene=scene.pk, mini_program=scene.mini_program_id, subscriber=subscriber.pk)
     if not templates:
         return Facts(templates=[], standings={}, popups=Popups(), tallies={}, elsewhere=Tally())
-    zone = ZoneInfo(scene.mini_program.time_zone)
+    zone = scene.mini_program.zone
     today = now.astimezone(zone).date()
     tallies = _tallies(scene, since=today - timedelta(days=TALLY_DAYS))
     answers_enough = _total(tallies.values()).answered >= SPEAKS_FOR_ITSELF

@@ -76,13 +76,15 @@ OWNED = [
     ),
 ]
 # One form writes a draft, with the columns a person may write; a workbook is no model, and neither is the simulator.
-SAVING = {"notify_platform/console/desk/composing.py", "notify_platform/core/spreadsheets.py"}
+SAVING = {"notify_platform/console/desk/jobs/composing.py", "notify_platform/core/spreadsheets.py"}
 SETTING = {"notify_platform/simulator/steering.py"}
 SPEAKING_SQL = {
+    "notify_platform/console/doctor/database.py",
     "notify_platform/core/bulk.py",
     "notify_platform/core/clock.py",
     "notify_platform/core/history.py",
     "notify_platform/core/prepared.py",
+    "notify_platform/core/schema.py",
     "notify_platform/delivery/pacing.py",
 }
 

@@ -21,7 +21,7 @@ from subscriptions.audience import selection
 from subscriptions.models import Answer, Source
 from templates_app.models import MessageTemplate, MiniProgram
 from tests import factories
-from tests.bench import seeding
+from tests.bench import tables
 from tests.bench.rows import Goal, Raw, Scale
 
 SOME, ALL, NIGHT = "25 % hold consent", "everybody holds consent", "everybody does, and waits for the morning"
@@ -83,7 +83,7 @@ def _a_shop(people: int) -> dict[str, SendJob]:
     _everybody(program, people)
     _relations([some, every], people)
     _units([some, every], people)
-    seeding.look_again()
+    tables.settle(["subscriptions.Subscriber", "subscriptions.Subscription", "subscriptions.Grant"])
     zone = ZoneInfo(program.time_zone)
     tomorrow = timezone.localdate(timezone=zone) + timedelta(days=1)
     noon, night = (datetime.combine(tomorrow, clock(hour), tzinfo=zone) for hour in (12, 23))
@@ -93,15 +93,15 @@ def _a_shop(people: int) -> dict[str, SendJob]:
 
 def _everybody(program: MiniProgram, people: int) -> None:
     """One in twenty has quiet hours of their own, one in fifty lives elsewhere, a few get no cards for now or ever."""
-    seen = seeding.moment(f"-(n % {90 * DAY})")
+    seen = tables.moment(f"-(n % {90 * DAY})")
     columns = {
-        "id": "n", "mini_program_id": str(program.pk), "openid": seeding.padded(), "nickname": "'小明'",
+        "id": "n", "mini_program_id": str(program.pk), "openid": tables.openid(), "nickname": "'小明'",
         "region": "CASE WHEN n % 3 = 0 THEN '广东' ELSE '浙江' END", "city": "'深圳'",
         "tags": "'[]'", "interests": "'[]'", "session_version": "1", "created_at": seen, "last_visit_at": seen,
         "time_zone": "CASE WHEN n % 50 = 0 THEN 'Asia/Urumqi' ELSE '' END",
         "quiet_from": f"CASE WHEN n % 20 = 7 THEN {_hour('21:00:00')} END",
         "quiet_until": f"CASE WHEN n % 20 = 7 THEN {_hour('09:00:00')} END",
-        "paused_until": f"CASE WHEN n % 100 = 3 THEN {seeding.moment(str(3 * DAY))} END",
+        "paused_until": f"CASE WHEN n % 100 = 3 THEN {tables.moment(str(3 * DAY))} END",
         "main_switch_off_at": f"CASE WHEN n % 100 = 13 THEN {seen} END",
         "invalid_at": f"CASE WHEN n % 200 = 11 THEN {seen} END",
     }  # fmt: skip
@@ -112,9 +112,9 @@ def _relations(templates: Sequence[MessageTemplate], people: int) -> None:
     for number, template in enumerate(templates):
         columns = {
             "id": f"{number * people} + n", "subscriber_id": "n", "template_id": str(template.pk), "always_keep": "''",
-            "changed_at": seeding.moment("0"),
+            "changed_at": tables.moment("0"),
             "state": "CASE WHEN n % 50 = 17 THEN 'off' WHEN n % 500 = 19 THEN 'suspended' ELSE 'on' END",
-            "muted_at": f"CASE WHEN n % 50 = 23 THEN {seeding.moment('0')} END",
+            "muted_at": f"CASE WHEN n % 50 = 23 THEN {tables.moment('0')} END",
         }  # fmt: skip
         _write("subscriptions.Subscription", columns, people)
 
@@ -133,17 +133,17 @@ def _units(templates: Sequence[MessageTemplate], people: int) -> None:
     for (template, number), is_held in held.items():
         columns = {
             "id": f"{number * people} + n", "subscriber_id": "n", "template_id": str(template.pk),
-            "answer_id": str(answer.pk), "revoked_by": "''", "granted_at": seeding.moment(f"-({DAY})"),
-            "expires_at": seeding.moment(f"{2 * DAY} + (n * 7919 + {number} * 104729) % {7 * DAY}"),
+            "answer_id": str(answer.pk), "revoked_by": "''", "granted_at": tables.moment(f"-({DAY})"),
+            "expires_at": tables.moment(f"({2 * DAY} + (n * 7919 + {number} * 104729) % {7 * DAY})"),
             "state": f"CASE WHEN {is_held} THEN 'available' ELSE 'spent' END",
-            "settled_at": f"CASE WHEN {is_held} THEN NULL ELSE {seeding.moment('0')} END",
+            "settled_at": f"CASE WHEN {is_held} THEN NULL ELSE {tables.moment('0')} END",
         }  # fmt: skip
         _write("subscriptions.Grant", columns, people)
 
 
 def _write(label: str, columns: Mapping[str, str], people: int) -> None:
     for first in range(1, people + 1, BATCH):
-        seeding.insert(label, columns, first=first, last=min(first + BATCH - 1, people))
+        tables.fill(label, columns, first=first, last=min(first + BATCH - 1, people))
 
 
 def _hour(hour: str) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -18,6 +16,7 @@ from django.urls import reverse
 from notify_platform.delivery.models import Delivery
 from subscriptions.models import Audience, Scene
 from tests import factories
+from tests.bench import processes
 from tests.bench.rows import Goal, Raw, Scale
 from tests.bench.seeding import History
 
@@ -122,11 +121,7 @@ def _cpu_seconds() -> float:
     """What this process has used, and the database's own process behind the connection."""
     used = time.process_time()
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            fields = Path(f"/proc/{cursor.fetchone()[0]}/stat").read_text().rpartition(")")[2].split()
-        # Fields 14 and 15 of proc(5), counted from 1; the name in brackets is the second.
-        used += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        used += processes.cpu_seconds(processes.database_pid())
     return used
 
 

@@ -24,7 +24,7 @@ def keep(name: str, *, vendor: str, raw: Mapping[str, Any], folder: Path = FOLDE
     folder.mkdir(exist_ok=True)
     text = json.dumps(raw, indent=1, ensure_ascii=False)
     # One round a line: a diff shows figures, not brackets.
-    text = re.sub(r"\{[^{}\[\]]*\}", lambda found: " ".join(found[0].split()), text)
+    text = re.sub(r"\{[^{}\[\]]*\}|\[[^{}\[\]]*\]", lambda found: " ".join(found[0].split()), text)
     (folder / f"{name}-{vendor}.json").write_text(text + "\n")
 
 
@@ -52,7 +52,7 @@ def rewrite() -> None:
         raws = {vendor: json.loads(path.read_text()) for vendor in VENDORS if (path := _file(name, vendor)).exists()}
         before, after = f"<!-- figures of {name} -->\n", "\n<!-- end -->"
         head, _mark, rest = text.partition(before)
-        tables = "\n\n".join(_block(row, raws)) if raws else "Not measured yet."
+        tables = "\n\n".join([*_block(row, raws), *_charts(name, row, raws)]) if raws else "Not measured yet."
         text = f"{head}{before}\n{tables}\n{after}{rest.partition(after)[2]}"
     DOCUMENT.write_text(text)
 
@@ -76,6 +76,15 @@ def _block(row: Row, raws: Mapping[str, Raw]) -> Iterable[str]:
         yield "Where the time goes, in milliseconds:"
         yield _profile_table(row, raws)
     yield "\n".join(f"- {NAMES[vendor]}: {facts(raw)}." for vendor, raw in raws.items())
+
+
+def _charts(name: str, row: Row, raws: Mapping[str, Raw]) -> Iterable[str]:
+    """Draw the charts into files and name them."""
+    for vendor, raw in raws.items():
+        for chart, svg in row.charts(raw, NAMES[vendor]).items():
+            path = FOLDER / f"{name}-{chart}-{vendor}.svg"
+            path.write_text(svg)
+            yield f"![{chart}, {NAMES[vendor]}]({FOLDER.name}/{path.name})"
 
 
 def _profile_table(row: Row, raws: Mapping[str, Raw]) -> str:

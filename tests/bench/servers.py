@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench import processes
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60
 STOP_SECONDS = 20
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """CPU time of the worker until now, its own and the kernel's for it."""
-        fields = Path(f"/proc/{self.worker}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return processes.cpu_seconds(self.worker)
 
 
 @contextmanager

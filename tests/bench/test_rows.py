@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from django.db import connection
 
 from tests.bench.databases import ROOT
 from tests.bench.intake import BARE_DOORS, PLATFORM_DOORS
@@ -23,9 +24,9 @@ pytestmark = pytest.mark.xdist_group("processes")
 def measured(request, tmp_path_factory):
     """A row's name and its raw figures, measured at the smallest scale."""
     out = tmp_path_factory.mktemp("figures")
-    command = [sys.executable, "-m", "tests.bench", request.param, "--on", "sqlite", "--scale", "tiny"]
+    command = [sys.executable, "-m", "tests.bench", request.param, "--on", connection.vendor, "--scale", "tiny"]
     done = subprocess.run([*command, "--out", str(out)], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return request.param, done.stdout, json.loads((out / f"{request.param}-sqlite.json").read_text())
+    return request.param, done.stdout, json.loads((out / f"{request.param}-{connection.vendor}.json").read_text())
 
 
 def test_a_row_tells_every_goal_and_whether_it_is_met(measured):

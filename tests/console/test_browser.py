@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connections
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Page, expect, sync_playwright
 
 from notify_platform.alerts import alerts
@@ -16,6 +17,7 @@ from notify_platform.alerts.models import Alert
 from notify_platform.console.desk import snippets
 from notify_platform.delivery import fanout
 from notify_platform.delivery.models import Delivery
+from notify_platform.insights.models import SendingTally
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
 from subscriptions.models import Audience, Scene
@@ -179,6 +181,38 @@ def test_the_days_of_a_template_are_drawn_beside_their_table(page: Page, job: Se
     page.locator("[data-chart]").scroll_into_view_if_needed()
     expect(page.locator("[data-chart] canvas")).to_be_visible()
     expect(page.locator("#days tbody tr")).to_have_count(14)
+    assert complaints == []
+
+
+def test_the_front_page_keeps_itself_fresh_and_the_reader_in_their_place(
+    page: Page, job: SendJob, complaints: list[str]
+) -> None:
+    sent = {"job": job, "day": timezone.localdate(), "left": 9, "accepted": 9, "delivered": 9, "opened": 0}
+    tally = SendingTally.objects.create(**sent, counted_at=timezone.now())
+    page.clock.install()
+    page.goto(reverse("admin:index"))
+    delivered = page.locator("a.front-tile", has_text="delivered in 7 days").locator("strong")
+    expect(delivered).to_have_text("9")
+    page.get_by_text("The numbers, day by day").click()
+    page.locator("[data-chart]").first.scroll_into_view_if_needed()
+    page.locator("[data-chart] canvas").first.evaluate("canvas => { canvas.id = 'drawn-before'; }")
+    line = page.locator("a.desk-line", has_text=job.name)
+    line.focus()
+    place = page.evaluate("scrollY")
+
+    SendingTally.objects.filter(pk=tally.pk).update(delivered=8)
+    alerts.raise_alert(job.mini_program, kind=Alert.Kind.DRIFT, detail="Compare the books.")
+    page.clock.run_for(30_000)
+
+    expect(delivered).to_have_text("8")
+    expect(page.locator(".front-trouble", has_text="Compare the books.")).to_have_count(1)
+    expect(line).to_be_focused()
+    expect(page.locator("details.front-days")).to_have_attribute("open", "")
+    expect(page.locator("#drawn-before")).to_be_visible()
+    assert page.evaluate("scrollY") >= place
+    jobs.pause(job, by=factories.a_user())
+    page.clock.run_for(30_000)
+    expect(page.locator("a.desk-line", has_text="paused")).to_be_focused()
     assert complaints == []
 
 

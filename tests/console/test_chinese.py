@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from notify_platform.console.desk.deeds import DEEDS
+from notify_platform.console.desk.jobs.deeds import DEEDS
 from notify_platform.delivery.models import Delivery
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob, Series

@@ -10,7 +10,7 @@ from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
-from notify_platform.console.desk.deeds import DEEDS
+from notify_platform.console.desk.jobs.deeds import DEEDS
 from notify_platform.core.models import AuditEvent
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob

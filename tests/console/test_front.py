@@ -155,6 +155,20 @@ def test_the_front_page_takes_the_same_queries_for_one_mini_program_as_for_three
     assert queries() == one
 
 
+def test_the_page_fetches_its_content_alone_and_leaves_what_has_to_be_said(admin: Client) -> None:
+    a_busy_mini_program()
+    job = SendJob.objects.get(state=SendJob.State.RUNNING)
+    admin.post(reverse("admin:jobs_sendjob_do", args=[job.pk, "pause"]))
+
+    fresh = admin.get(f"{FRONT}?fresh=1").content.decode()
+
+    assert ("<html" in fresh, "The job was paused." in fresh, "data-fresh" in fresh) == (False, False, True)
+    whole = admin.get(FRONT).content.decode()
+    assert "The job was paused." in whole
+    # Two blocks of the page differ in nothing but what stands around them.
+    assert fresh.strip() in whole
+
+
 # --- what needs a person ---------------------------------------------------------------------------------------------
 
 

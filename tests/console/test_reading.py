@@ -13,8 +13,8 @@ from django.test import Client
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from notify_platform.console.desk.deeds import DEEDS
-from notify_platform.console.desk.series import DEEDS as SERIES_DEEDS
+from notify_platform.console.desk.jobs.deeds import DEEDS
+from notify_platform.console.desk.jobs.series import DEEDS as SERIES_DEEDS
 from notify_platform.delivery.models import Delivery
 from notify_platform.jobs.models import SendJob, Series
 from tests import factories

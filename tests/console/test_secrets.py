@@ -35,6 +35,7 @@ def page(program: MiniProgram) -> str:
 def typed(program: MiniProgram, **changes: Any) -> dict[str, Any]:
     plain = ["name", "app_id", "original_id", "forward_url", "miniprogram_state", "lang", "pace_per_second"]
     plain += ["approval_threshold", "unknown_after_minutes", "proxy_url", "time_zone", "client_unconfirmed_limit"]
+    plain += ["daily_budget"]
     plain += ["most_templates", "asks_per_day", "asks_per_week", "cool_down_days", "ban_witnesses"]
     values = {name: getattr(program, name) for name in plain}
     empty = dict.fromkeys([*SECRETS, "quiet_from", "quiet_until", "cap_per_day", "cap_per_week"], "")
@@ -112,6 +113,21 @@ def test_a_login_kept_in_an_address_from_before_is_not_told_when_it_goes(program
     assert admin.post(page(program), typed(program, proxy_url="http://10.0.0.1:3128")).status_code == 302
     told = AuditEvent.objects.get(action="change").detail["changes"]
     assert told == {"proxy_url": ["http://••••@10.0.0.1:3128", "http://10.0.0.1:3128"]}
+
+
+def test_a_login_kept_in_an_address_from_before_is_shown_to_nobody_and_not_written_over(
+    program: MiniProgram, colleague: Colleague, at_desk: At, admin: Client
+) -> None:
+    kept = {"proxy_url": "http://name:p%40ss@10.0.0.1:3128", "forward_url": "https://name:p%40ss@shop.example/hook"}
+    MiniProgram.objects.filter(pk=program.pk).update(**kept)
+    for role in ("engineer", "viewer", None):
+        text = at_desk(colleague(role)).get(page(program)).content.decode()
+        assert ("p%40ss" in text, "http://••••@10.0.0.1:3128" in text) == (False, True)
+        assert "https://••••@shop.example/hook" in text
+    shown = {"proxy_url": "http://••••@10.0.0.1:3128", "forward_url": "https://••••@shop.example/hook"}
+    answer = admin.post(page(program), typed(program, **shown))
+    assert set(answer.context["adminform"].form.errors) == set(shown)
+    assert MiniProgram.objects.filter(pk=program.pk).values(*kept).get() == kept
 
 
 def test_half_a_span_of_quiet_hours_is_told_in_words(program: MiniProgram, admin: Client) -> None:

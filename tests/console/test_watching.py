@@ -10,13 +10,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from notify_platform.delivery import fanout
+from notify_platform.delivery import fanout, pacing
 from notify_platform.delivery.models import Delivery, Reason
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
 from notify_platform.wechat import outcomes
 from subscriptions.models import Audience, Subscriber
-from templates_app.models import MessageTemplate
+from templates_app.models import MessageTemplate, MiniProgram
 from tests import factories
 from tests.console.conftest import At, Colleague, a_delivery
 
@@ -164,6 +164,14 @@ def test_an_automatic_pause_says_why_and_what_to_do(job: SendJob, admin: Client)
     jobs.pause_all(reason=SendJob.PauseReason.CONTENT, detail="Correct thing1.", job_ids=[job.pk])
     text = admin.get(page(job)).content.decode()
     assert ("WeChat refuses the content" in text, "Correct thing1." in text) == (True, True)
+
+
+def test_a_used_up_day_says_when_it_goes_on_and_where_that_is_set(job: SendJob, admin: Client) -> None:
+    MiniProgram.objects.update(daily_budget=2)
+    pacing.book(pacing.pace_of(job.mini_program), count=2, per_second=50)
+    text = admin.get(page(job)).content.decode()
+    assert "The mini-program&#x27;s 2 messages a day are used up. Sending goes on at" in text
+    assert reverse("admin:templates_app_miniprogram_change", args=[job.mini_program_id]) in text
 
 
 # --- the card ------------------------------------------------------------------------------------------------------

@@ -138,3 +138,12 @@ def test_objects_leave_out_what_the_queryset_leaves_out(template):
 def test_a_lookup_that_alters_its_value_is_refused(lookup):
     with pytest.raises(TypeError):
         Prepared(lambda text: Subscriber.objects.filter(**{lookup: text})).rows(text="o")
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite makes its plans on the spot")
+def test_postgresql_keeps_the_plan_of_a_statement_that_is_asked_again_and_again(people):
+    prepared = Prepared(lambda nickname: Subscriber.objects.filter(nickname=nickname).values_list("pk"))
+    assert [prepared.rows(nickname=f"nobody {number}") for number in range(5)] == [[]] * 5
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%%nickname%%'")
+        assert len(cursor.fetchall()) == 1

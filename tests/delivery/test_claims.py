@@ -304,7 +304,8 @@ def test_a_job_without_a_deadline_waits_a_fortnight_for_nobody(job, take, people
     assert Delivery.objects.get(subscriber=people[1]).state == State.WAITING
 
 
-def test_a_time_zone_nobody_knows_is_the_mini_programs(job, take, people):
+def test_a_time_zone_nobody_knows_is_the_mini_programs_and_then_the_houses(job, take, people):
     Subscriber.objects.filter(pk=people[0].pk).update(time_zone="Mars/Olympus")
+    MiniProgram.objects.update(time_zone="Moon/Tranquility")
 
     assert len(take(job).messages) == 3

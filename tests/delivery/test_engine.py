@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import time
+import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.db.models import F
 from django.utils import timezone
 
+from notify_platform.delivery import claims, fanout, pacing, settlement, upkeep
 from notify_platform.delivery import engine as engine_module
-from notify_platform.delivery import fanout, pacing, settlement, upkeep
 from notify_platform.delivery.engine import Engine
-from notify_platform.delivery.models import Delivery
+from notify_platform.delivery.models import Delivery, Pace
 from notify_platform.insights import books
 from notify_platform.jobs.models import SendJob
 from subscriptions.models import Grant, Subscription
+from templates_app.models import MiniProgram
 from tests import factories, wechat_world
 
 pytestmark = pytest.mark.django_db
@@ -110,6 +116,37 @@ def test_stopping_gives_back_what_has_not_left(engine, states):
     assert books.check() == []
 
 
+def test_jobs_take_turns_and_a_test_goes_before_them(engine, template, mini_program):
+    jobs = [SendJob.objects.get(), *(factories.a_running_job(template) for _ in range(2))]
+    SendJob.objects.filter(pk=jobs[2].pk).update(test_of=jobs[0])
+
+    order = [[job.pk for job in engine._in_turn(engine._running_jobs())] for _ in range(3)]
+
+    first, second, test = (job.pk for job in jobs)
+    assert order == [[test, second, first], [test, first, second], [test, second, first]]
+
+
+def test_no_more_is_armed_than_three_times_the_connections(engine, wechat, monkeypatch):
+    monkeypatch.setattr(engine_module, "MAX_BATCH", 500)
+    sent = []
+    monkeypatch.setattr(engine.courier, "send", lambda parcels: sent.extend(parcels))
+    monkeypatch.setattr(engine_module.claims, "arm", lambda token, *, delivery_ids: set(delivery_ids))
+    engine.concurrency = 4
+    engine.ready.extend(a_slot(number) for number in range(100))
+
+    waves = [engine._launch() for _ in range(3)]
+    assert (waves, len(sent), engine.flying) == ([8, 0, 0], 8, 8)
+    engine.flying = 4
+    assert (engine._launch(), engine._launch(), engine.flying) == (8, 0, 12)
+    engine.ready.clear()
+    engine.flying = 0
+
+
+def a_slot(number: int) -> engine_module.Slot:
+    message = claims.Message(number, 1, 1, number, None, 0, None, "o", b"{}")
+    return engine_module.Slot(at=time.monotonic(), day=0, token=uuid.UUID(int=1), message=message)
+
+
 def test_a_held_pace_sends_nothing(engine, wechat, states):
     pacing.hold(engine.pace, seconds=60)
 
@@ -174,7 +211,9 @@ def test_a_database_that_is_away_for_a_moment_costs_no_answer(engine, monkeypatc
 
 def test_after_a_hang_the_rest_leaves_at_the_pace(engine):
     now = time.monotonic()
-    engine.ready.extend(engine_module.Slot(at=now - 5 + number / 10, token=None, message=None) for number in range(10))
+    engine.ready.extend(
+        engine_module.Slot(at=now - 5 + number / 10, day=0, token=None, message=None) for number in range(10)
+    )
 
     wave = engine._next_wave()
 
@@ -198,3 +237,94 @@ def test_rows_held_back_do_not_slow_the_others_down(engine, wechat, template, mi
 
     assert Delivery.objects.filter(job=job, state=State.SKIPPED).count() >= 100
     engine._give_back_ready()
+
+
+# --- the daily budget ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def eight(wechat, template, mini_program):
+    """A job to eight people of a mini-program that sends five messages a day."""
+    MiniProgram.objects.update(daily_budget=5)
+    people = factories.subscribers(mini_program, count=8)
+    factories.grants(template, to=people)
+    job = factories.a_running_job(template)
+    wechat_world.introduce(wechat, mini_program, people=people)
+    while fanout.step(job):
+        pass
+    return job
+
+
+def the_next_day():
+    Pace.objects.update(day=F("day") - 1)
+
+
+def slice_of(mini_program, **words):
+    engine = Engine(mini_program)
+    try:
+        return run(engine, **words)
+    finally:
+        engine.close()
+
+
+def test_what_the_day_has_no_room_for_leaves_on_the_next_day(eight, wechat, mini_program, states):
+    assert slice_of(mini_program) == 5
+    assert (slice_of(mini_program), upkeep.mini_programs_with_work(), upkeep.is_idle()) == (0, [], True)
+    assert states() == {State.ACCEPTED: 5, State.WAITING: 3}
+    assert Counter(Grant.objects.values_list("state", flat=True)) == {"spent": 5, "available": 3}
+    assert wechat.counts().requests == 5
+
+    the_next_day()
+    assert upkeep.mini_programs_with_work() == [mini_program]
+    assert slice_of(mini_program) == 3
+    upkeep.tick()
+
+    assert states() == {State.ACCEPTED: 8}
+    assert (wechat.counts().counted, wechat.counts().doubles) == (8, 0)
+    assert SendJob.objects.get().state == SendJob.State.FINISHED
+    assert books.check() == []
+
+
+def test_a_raised_budget_lets_an_engine_go_on_at_once(eight, mini_program, states):
+    engine = Engine(mini_program)
+    run(engine)
+    MiniProgram.objects.update(daily_budget=7)
+
+    assert upkeep.mini_programs_with_work() == [mini_program]
+    assert run(engine) == 2
+    engine.close()
+    assert states() == {State.ACCEPTED: 7, State.WAITING: 1}
+
+
+def test_slots_whose_messages_did_not_leave_are_of_use_later_that_day(eight, mini_program):
+    engine = Engine(mini_program)
+    engine._refill()
+    engine._give_back_ready()
+    engine.close()
+
+    assert pacing.look(pacing.pace_of(mini_program)).booked == 0
+    assert slice_of(mini_program) == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_engines_that_race_for_the_last_slots_send_no_more_than_the_budget(eight, wechat, mini_program, states):
+    both_look = Barrier(2)
+
+    def one(_number):
+        try:
+            engine = Engine(mini_program)
+            both_look.wait(timeout=30)
+            engine._refill()
+            both_look.wait(timeout=30)
+            try:
+                return run(engine)
+            finally:
+                engine.close()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(one, range(2))) == 5
+    assert states() == {State.ACCEPTED: 5, State.WAITING: 3}
+    assert wechat.counts().requests == 5
+    assert books.check() == []

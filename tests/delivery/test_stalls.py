@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from notify_platform.delivery.models import Delivery, Reason, Throughput
 from notify_platform.delivery.stalls import Cause
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
-from templates_app.models import AccessToken
+from templates_app.models import AccessToken, MiniProgram
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -84,6 +84,19 @@ def test_quiet_hours_are_told_at_once_with_their_end(job: SendJob) -> None:
     assert (stall.cause, stall.until, stall.reason) == (Cause.CLOCK, until, "quiet_hours")
 
 
+def test_a_used_up_day_is_told_at_once_with_its_end_in_beijing(job: SendJob) -> None:
+    speed.note({job.pk: 5})
+    MiniProgram.objects.update(daily_budget=5)
+    pacing.book(pacing.pace_of(job.mini_program), count=5, per_second=50)
+    job.refresh_from_db()
+    stall = stalls.of_job(job)
+    assert stall is not None
+    assert stall.until is not None
+    assert stall.cause is Cause.BUDGET
+    assert timedelta(0) < stall.until - timezone.now() <= timedelta(days=1)
+    assert f"{stall.until.astimezone(UTC):%H:%M:%S}" == "16:00:00"
+
+
 def test_without_a_worker_nothing_is_sent(job: SendJob) -> None:
     WorkerNode.objects.update(beat_at=timezone.now() - timedelta(seconds=20))
     assert cause(job) is Cause.NO_WORKER
@@ -109,14 +122,8 @@ def test_a_pace_that_is_held_is_told_with_its_end(job: SendJob) -> None:
     assert timedelta(seconds=50) < stall.until - timezone.now() <= timedelta(seconds=60)
 
 
-def test_a_job_that_began_earlier_goes_first(job: SendJob) -> None:
-    first = factories.a_running_job(job.template)
-    SendJob.objects.filter(pk=first.pk).update(started_at=timezone.now() - timedelta(minutes=9))
+def test_nothing_of_all_that_is_told_as_such(job: SendJob) -> None:
     assert cause(job) is Cause.UNCLEAR
-    a_row(first)
-    stall = stalls.of_job(job)
-    assert stall is not None
-    assert (stall.cause, stall.other) == (Cause.OTHER_JOB, first)
 
 
 def test_speed_is_that_of_the_last_half_minute_and_old_notes_go(job: SendJob) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db.models import BooleanField, ExpressionWrapper
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from notify_platform.core import queue
 from notify_platform.core.models import Bell, DriverLease
-from notify_platform.insights import rollup, tasks
+from notify_platform.insights import days, rollup, tasks
 from subscriptions.models import AskingTally, ExpectedDemand, PromptReport, Scene, SceneTemplate
 from templates_app.models import MiniProgram
 from tests import factories
@@ -52,6 +53,16 @@ def test_a_tick_works_out_everything_and_then_nothing_is_due(scene):
     assert words() == {"planned", "sampled"}
     assert ExpectedDemand.objects.count() == 14
     assert not is_due()
+
+
+def test_a_mini_program_in_a_zone_that_does_not_exist_counts_by_the_houses_clock(scene):
+    MiniProgram.objects.update(time_zone="Mars/Olympus")
+
+    assert not rollup.tick()
+
+    assert set(days.zones().values()) == {ZoneInfo("Asia/Shanghai")}
+    assert words() == {"planned", "sampled"}
+    assert ExpectedDemand.objects.count() == 14
 
 
 def test_the_next_tick_does_nothing_before_its_time(scene):

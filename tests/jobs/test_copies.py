@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from notify_platform.core.models import AuditEvent
-from notify_platform.jobs import copies
+from notify_platform.jobs import copies, jobs
 from notify_platform.jobs.models import SendJob, Variant
 from tests import factories
 
@@ -48,6 +48,26 @@ def test_a_copy_has_the_same_words_and_begins_its_life_anew() -> None:
     assert SendJob.objects.filter(pk=old.pk).values().get() == before
     row = AuditEvent.objects.get(subject=f"job {new.pk}")
     assert (row.actor, row.action, row.detail) == (author, "copy", {"source": old.pk})
+
+
+def test_whatever_is_made_of_a_job_says_what_it_says() -> None:
+    job = factories.a_job(factories.a_template(factories.a_mini_program()), page="pages/sale?id=1")
+    Variant.objects.filter(job=job).update(fit_keys=["thing1"])
+    Variant.objects.create(job=job, name="B", texts={"thing1": "香梨"}, page="")
+    author, now = factories.a_user(), timezone.now()
+
+    made = [
+        copies.copy(job, by=author),
+        jobs.start_test(job, by=author, card_state="trial", people=0),
+        jobs.make_occurrence(job, day=now.date(), starts_at=now, not_after=now + timedelta(hours=1)),
+    ]
+
+    words = [("A", {"thing1": "新鲜水果"}, "pages/sale?id=1", ["thing1"]), ("B", {"thing1": "香梨"}, "", [])]
+    assert [list(one.variants.order_by("pk").values_list("name", "texts", "page", "fit_keys")) for one in made] == [
+        words,
+        words,
+        words,
+    ]
 
 
 def test_a_long_name_still_fits_when_it_is_copied_again_and_again() -> None:

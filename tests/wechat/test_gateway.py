@@ -69,6 +69,12 @@ def test_send_posts_the_body_untouched_with_the_token_in_the_address(serving, ga
     assert request.body == '{"touser":"o","data":"你好"}'.encode()
 
 
+def test_the_address_of_a_message_holds_the_token_as_addresses_are_written() -> None:
+    gateway = Gateway(app_id=APP_ID, base_url="http://wechat.example", transport=OneAnswer(Reply(200, b"{}")))
+    address = "http://wechat.example/cgi-bin/message/subscribe/send?access_token=50_a%26b%2Bc"
+    assert gateway.send_url(token="50_a&b+c") == address
+
+
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample["name"])
 def test_an_answer_to_send_is_understood(sample: dict[str, str | int | None]) -> None:
     body, status = str(sample["body"]).encode(), int(sample.get("status") or 200)

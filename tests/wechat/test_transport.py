@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from notify_platform.wechat.transport import MAX_ANSWER_BYTES, Reply, TransportFailure
 
-from .exchanges import BODY, TOKEN, closed_port, failure_of, post, resets_after_head, says
+from .exchanges import BODY, FAILURES_AFTER, TOKEN, closed_port, failure_of, post, resets_after_body, says
 from .raw_server import Connection, Serve, answer, answering
 
 # --- what goes out, what comes back ----------------------------------------------------------------------------------
@@ -165,33 +164,6 @@ def test_a_server_that_resets_at_once_is_a_failure(serving, transport_to) -> Non
 
 
 # --- failures after the body began: the fate is unknown --------------------------------------------------------------
-
-
-def resets_after_body(connection: Connection) -> None:
-    connection.read_request()
-    connection.reset()
-
-
-def hangs_up_after_body(connection: Connection) -> None:
-    connection.read_request()
-
-
-FAILURES_AFTER: dict[str, Serve] = {
-    "reset after the head": resets_after_head,
-    "reset after the body": resets_after_body,
-    "hang-up after the body": hangs_up_after_body,
-    "no HTTP": says(b"220 mail.example.com ESMTP\r\n"),
-    "binary noise": says(bytes(range(256))),
-    "endless header": says(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70000),
-    "a hundred and one headers": says(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 101 + b"\r\n"),
-    "cut body": says(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"errcode":0'),
-    "two lengths": says(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}"),
-    "chunks that are none": says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnope\r\n{}"),
-    "chunks that are cut": says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n{}"),
-    "gzip that is none": says(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}"),
-    "a long answer": says(answer(b" " * (MAX_ANSWER_BYTES + 1))),
-    "a small bomb": says(answer(zlib.compress(b" " * (MAX_ANSWER_BYTES + 1)), headers="Content-Encoding: deflate\r\n")),
-}
 
 
 @pytest.mark.parametrize("name", FAILURES_AFTER)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -176,7 +175,7 @@ class AudienceAdmin(DeskAdmin):
                 kind="subscriptions.audience",
                 subject=f"audience {audience.pk}",
                 query="",
-                zone=ZoneInfo(audience.mini_program.time_zone),
+                zone=audience.mini_program.zone,
             )
         except Refused as refusal:
             messages.error(request, refusal.message)

@@ -50,6 +50,11 @@ def _of_parts(formset: Any) -> Iterable[Mapping[str, Any]]:
         yield {"part": str(row)[:_LONGEST], "deleted": True}
 
 
+def without_login(address: str) -> str:
+    """Return an address as it may be read: the user name and password in it hidden."""
+    return _LOGIN.sub(f"{HIDDEN}@", address)
+
+
 def _is_hidden(form: forms.BaseForm, name: str) -> bool:
     return name in form.fields and form.fields[name].widget.is_hidden
 
@@ -91,4 +96,4 @@ def _told(field: Any, value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, list | tuple | set):
         return [str(each)[:_LONGEST] for each in value]
-    return _LOGIN.sub(f"{HIDDEN}@", str(value))[:_LONGEST]
+    return without_login(str(value))[:_LONGEST]

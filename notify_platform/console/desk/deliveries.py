@@ -15,8 +15,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console import access
-from notify_platform.console.desk import progress
 from notify_platform.console.desk.base import LogAdmin, OfMiniProgram, PersonLogAdmin, ids_of, label
+from notify_platform.console.desk.jobs import progress
 from notify_platform.console.desk.lists import number_of
 from notify_platform.console.desk.settling import Settling
 from notify_platform.delivery import pacing

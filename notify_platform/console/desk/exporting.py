@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from notify_platform.console import access
 from notify_platform.core import history
+from notify_platform.core.clock import zone_of
 from notify_platform.core.errors import Refused
 from notify_platform.core.models import audit
 from notify_platform.core.spreadsheets import XLSX_ROWS, csv_lines, xlsx_file
@@ -83,4 +84,4 @@ def zone_for(request: HttpRequest) -> ZoneInfo:
     """Return the zone of the only mini-program somebody works with; with several, the desk's own."""
     zones = access.limit(MiniProgram.objects.order_by("pk"), to=request.user).values_list("time_zone", flat=True)[:2]
     found = list(zones)
-    return ZoneInfo(found[0] if len(found) == 1 else settings.TIME_ZONE)
+    return zone_of(*(found if len(found) == 1 else ()))

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from notify_platform.console import access
 from notify_platform.console.desk import durations, setup, troubles
-from notify_platform.console.desk.jobs import state_label
+from notify_platform.console.desk.jobs.labels import state_label
 from notify_platform.console.desk.setup import Step
 from notify_platform.delivery import speed
 from notify_platform.delivery.models import Delivery
@@ -90,6 +90,8 @@ class Board:
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the boards to the front page of somebody who may see jobs, and what needs a person."""
     context["title"] = _("Overview")
+    # The page asks for its own content again and again; what a log-in or a deed has to say must not get lost that way.
+    context["frame"] = "console/bare.html" if "fresh" in request.GET else ""
     if request.user.has_perm("jobs.view_sendjob"):
         programs = _programs(request)
         seen = overview.of_programs(programs.keys())

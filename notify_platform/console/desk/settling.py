@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from notify_platform.console.desk.deeds import OPERATE
+from notify_platform.console.desk.jobs.deeds import OPERATE
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import settlement
 from notify_platform.delivery.models import Delivery

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
 from notify_platform.console import access
-from notify_platform.console.desk import cards, comparing
+from notify_platform.console.desk import cards, changes, comparing
 from notify_platform.console.desk.base import (
     SECRETS,
     SECRETS_OF_MINI_PROGRAM,
@@ -112,8 +112,8 @@ class MiniProgramAdmin(DeskAdmin):
             {
                 "fields": (
                     ("miniprogram_state", "lang"),
-                    ("pace_per_second", "approval_threshold"),
-                    "unknown_after_minutes",
+                    ("pace_per_second", "daily_budget"),
+                    ("approval_threshold", "unknown_after_minutes"),
                     "proxy_url",
                 )
             },
@@ -145,6 +145,14 @@ class MiniProgramAdmin(DeskAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Leave the secrets where they are until a form asks whether there is one."""
         return super().get_queryset(request).defer(*SECRETS)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Hide a login that an address has kept from before it was refused; the form refuses to write it back."""
+        program = super().get_object(request, object_id, from_field)
+        if program is not None:
+            program.proxy_url = changes.without_login(program.proxy_url)
+            program.forward_url = changes.without_login(program.forward_url)
+        return program
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Show no secret, not even a masked one, to somebody who only reads."""

@@ -2,8 +2,7 @@
 
 // Draws the charts of the desk. A help for the eye: every number also stands in a table of the page.
 (() => {
-  const holders = document.querySelectorAll("[data-chart]");
-  if (!holders.length || !window.echarts) return;
+  if (!window.echarts) return;
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -59,9 +58,15 @@
       draw(entry.target);
     }
   });
-  holders.forEach((holder) => seen.observe(holder));
+  const again = () => drawn.forEach((holder) => (holder.isConnected ? draw(holder) : drawn.delete(holder)));
 
-  const again = () => drawn.forEach(draw);
+  function watch() {
+    document.querySelectorAll("[data-chart]").forEach((holder) => seen.observe(holder));
+    again();
+  }
+
+  watch();
+  document.addEventListener("charts-changed", watch);
   window.addEventListener("resize", again);
   // Light and dark are a class of the page.
   new MutationObserver(again).observe(document.documentElement, { attributeFilter: ["class"] });

@@ -9,14 +9,14 @@ from django.core.management.base import BaseCommand
 from django.utils.translation import gettext as _
 
 from notify_platform.delivery import retention
-from notify_platform.delivery.retention import RULES, Rule
+from notify_platform.delivery.retention import Rule
 
-_DEFAULTS = ", ".join(f"{rule.name}={rule.days}" for rule in RULES)
+_DEFAULTS = ", ".join(f"{rule.name}={rule.days}" for rule in retention.rules())
 
 
 def _kept(text: str) -> tuple[str, int]:
     name, _sign, days = text.partition("=")
-    if name not in {rule.name for rule in RULES} or not days.isdecimal() or not 1 <= int(days) <= 3650:
+    if name not in {rule.name for rule in retention.rules()} or not days.isdecimal() or not 1 <= int(days) <= 3650:
         raise ArgumentTypeError(f"say NAME=DAYS, e.g. one of {_DEFAULTS}")
     return name, int(days)
 
@@ -45,7 +45,7 @@ class Command(BaseCommand):
         else:
             counts = retention.prune(keep=keep, progress=self._show_progress)
         sentence = _("%(number)s %(what)s, older than %(days)d days")
-        for rule in RULES:
+        for rule in retention.rules():
             days = keep.get(rule.name, rule.days)
             told = sentence % {"number": f"{counts.get(rule.name, 0):,}", "what": rule.label, "days": days}
             self.stdout.write(told)
