@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -44,6 +45,8 @@ DETAIL_CHARACTERS: Final = 200
 CODE: Final = re.compile(r"-?[0-9]{1,9}")
 # WeChat's are 19 digits; a longer one than the books keep is as good as none.
 MSGID: Final = re.compile(r"[0-9A-Za-z_-]{1,32}")
+# Control characters inside texts are seen in practice. Made once: making it costs more than reading an answer.
+LENIENT: Final = json.JSONDecoder(strict=False)
 RID: Final = re.compile(r"rid: ?([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8})")
 # WeChat cuts the text after 30 characters, so nothing behind ".val" is sure to be there (seen in practice).
 FIELD: Final = re.compile(r"data\.([a-z_]{1,30}[0-9]{1,9})\.val")
@@ -339,8 +342,7 @@ def _words(reply: Reply) -> dict[str, object] | None:
     WeChat answers 200, so under any other status only an errcode shows that the words are not a proxy's.
     """
     try:
-        # Leniently: control characters inside texts are seen in practice.
-        words = json.loads(reply.body.decode("utf-8-sig", "replace"), strict=False)
+        words = LENIENT.decode(reply.body.removeprefix(BOM_UTF8).decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(words, dict) or not (reply.status == 200 or "errcode" in words):
