@@ -190,7 +190,7 @@ def start_due() -> int:
         except OperationalError:
             raise  # the database is away, for all of them
         except Exception:
-            logger.exception("job %s cannot be started", job.pk)
+            logger.exception("job %s cannot be started", job.pk, extra=_of(job))
             continue
         started += 1
     return started
@@ -249,6 +249,7 @@ def pause_all(
     with transaction.atomic():
         running = list(SendJob.objects.select_for_update().filter(whom, state=State.RUNNING).order_by("pk"))
         for job in running:
+            logger.warning("the job is paused: %s", reason, extra=_of(job))
             audit(
                 None,
                 action="pause",
@@ -348,7 +349,15 @@ def _hand_over_outgrown(job: SendJob) -> bool:
 def _move(job: SendJob, *, frm: Collection[str], to: SendJob.State, **changes: Any) -> bool:
     if to != State.PAUSED:
         changes = {"pause_reason": "", "pause_detail": "", **changes}
-    return SendJob.objects.filter(pk=job.pk, state__in=frm).update(state=to, **changes) == 1
+    moved = SendJob.objects.filter(pk=job.pk, state__in=frm).update(state=to, **changes) == 1
+    if moved:
+        logger.info("the job is %s", to, extra=_of(job))
+    return moved
+
+
+def _of(job: SendJob) -> Mapping[str, int]:
+    """Return the fields of a line in the log."""
+    return {"job": job.pk, "mini_program": job.mini_program_id}
 
 
 def _version(job: SendJob, *, by: AbstractBaseUser | None, is_approved: bool) -> dict[str, Any]:
