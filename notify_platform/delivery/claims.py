@@ -7,6 +7,7 @@ on SQLite.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ from subscriptions.models import Subscriber
 from templates_app import rendering
 from templates_app.models import MessageTemplate
 from templates_app.rendering import Wording
+
+logger = logging.getLogger(__name__)
 
 # Both outlive the request's own timeouts (3 s to connect, 10 s to read), twice over, and a batch's time at its pace.
 CLAIM_LEASE = timedelta(seconds=60)
@@ -235,10 +238,13 @@ def reap() -> tuple[int, int]:
     Returns both counts. One batch a call; run it again while either is not zero.
     """
     released = _unclaim(Q(lease_until__lte=Now()))
-    lost = Delivery.objects.filter(state=State.SENDING, lease_until__lte=Now()).values_list("pk", flat=True)
+    lapsed = Delivery.objects.filter(state=State.SENDING, lease_until__lte=Now()).values_list("pk", flat=True)
+    lost = list(lapsed[:REAP_BATCH])
     # The row keeps its token and its grant: the worker may be slow, not dead, and its answer still counts.
-    unknown = Delivery.objects.filter(pk__in=list(lost[:REAP_BATCH]), state=State.SENDING, lease_until__lte=Now())
-    return released, unknown.update(state=State.UNKNOWN, lease_until=None)
+    unknown = Delivery.objects.filter(pk__in=lost, state=State.SENDING, lease_until__lte=Now())
+    if number := unknown.update(state=State.UNKNOWN, lease_until=None):
+        logger.warning("%d results are unknown: nobody has settled them in time", number, extra={"deliveries": lost})
+    return released, number
 
 
 def _unclaim(which: Q) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from notify_platform.core import queue
+from notify_platform.core import logs, queue
 from notify_platform.delivery import limits
 from notify_platform.delivery import upkeep as keeping
 from notify_platform.delivery.engine import Engine
@@ -26,7 +26,7 @@ def deliver(mini_program_id: int) -> None:
     mini_program = MiniProgram.objects.filter(pk=mini_program_id).first()
     if mini_program is None or stopping():
         return
-    with queue.driver_place() as have_place:
+    with logs.about(mini_program=mini_program_id), queue.driver_place() as have_place:
         if not have_place:
             return  # whoever holds the places rings on, and so does the next tick
         is_alone = len(keeping.mini_programs_with_work()) <= 1
@@ -50,7 +50,8 @@ def quota(mini_program_id: int) -> None:
     """Ask WeChat whether a mini-program that reached its daily limit may go on."""
     queue.answer("quota", mini_program_id)
     if mini_program := MiniProgram.objects.filter(pk=mini_program_id).first():
-        limits.ask(mini_program)
+        with logs.about(mini_program=mini_program_id):
+            limits.ask(mini_program)
 
 
 def _ring_for_work() -> None:

@@ -74,7 +74,8 @@ def _each(some: Iterable[SendJob], do: Callable[[SendJob], bool]) -> int:
         except OperationalError:
             raise  # the database is away, for all of them
         except Exception:
-            logger.exception("job %s cannot be kept moving", job.pk)
+            about = {"job": job.pk, "mini_program": job.mini_program_id}
+            logger.exception("job %s cannot be kept moving", job.pk, extra=about)
     return done
 
 

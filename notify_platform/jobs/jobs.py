@@ -193,7 +193,7 @@ def start_due() -> int:
         except OperationalError:
             raise  # the database is away, for all of them
         except Exception:
-            logger.exception("job %s cannot be started", job.pk)
+            logger.exception("job %s cannot be started", job.pk, extra=_of(job))
             continue
         started += 1
     return started
@@ -231,8 +231,8 @@ def pause(job: SendJob, *, by: AbstractBaseUser) -> None:
     """Stand still until a person resumes; at most the wave that is leaving still leaves."""
     with transaction.atomic():
         by_person = {"pause_reason": SendJob.PauseReason.OPERATOR, "pause_detail": "", "paused_at": Now()}
-        moved = SendJob.objects.filter(GOING, pk=job.pk).update(state=State.PAUSED, **by_person)
-        _require(moved == 1, job, _("Only a running job can be paused."))
+        moved = _move(job, frm={State.RUNNING, State.PAUSED}, only=GOING, to=State.PAUSED, **by_person)
+        _require(moved, job, _("Only a running job can be paused."))
         audit(by, action="pause", subject=_subject(job), mini_program=job.mini_program_id)
 
 
@@ -250,18 +250,13 @@ def pause_all(
         whom |= Q(mini_program=mini_program)
     if template:
         whom |= Q(template=template)
+    words = {"reason": str(reason), "detail": detail}
     with transaction.atomic():
         going = SendJob.objects.select_for_update().filter(whom, GOING).exclude(pause_reason=reason)
         running = list(going.order_by("pk"))
         for job in running:
-            audit(
-                None,
-                action="pause",
-                subject=_subject(job),
-                mini_program=job.mini_program_id,
-                reason=str(reason),
-                detail=detail,
-            )
+            logger.warning("the job is paused: %s", reason, extra=_of(job))
+            audit(None, action="pause", subject=_subject(job), mini_program=job.mini_program_id, **words)
         return SendJob.objects.filter(GOING, pk__in=[job.pk for job in running]).update(
             state=State.PAUSED, pause_reason=reason, pause_detail=detail[:400], paused_at=Now()
         )
@@ -361,10 +356,18 @@ def _hand_over_outgrown(job: SendJob) -> bool:
     return True
 
 
-def _move(job: SendJob, *, frm: Collection[str], to: SendJob.State, **changes: Any) -> bool:
+def _move(job: SendJob, *, frm: Collection[str], to: SendJob.State, only: Q | None = None, **changes: Any) -> bool:
     if to != State.PAUSED:
         changes = {"pause_reason": "", "pause_detail": "", "paused_at": None, **changes}
-    return SendJob.objects.filter(pk=job.pk, state__in=frm).update(state=to, **changes) == 1
+    moved = SendJob.objects.filter(only or Q(), pk=job.pk, state__in=frm).update(state=to, **changes) == 1
+    if moved:
+        logger.info("the job is %s", to, extra=_of(job))
+    return moved
+
+
+def _of(job: SendJob) -> Mapping[str, int]:
+    """Return the fields of a line in the log."""
+    return {"job": job.pk, "mini_program": job.mini_program_id}
 
 
 def _version(job: SendJob, *, by: AbstractBaseUser | None, is_approved: bool) -> dict[str, Any]:

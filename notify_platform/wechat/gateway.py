@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -45,6 +46,8 @@ DETAIL_CHARACTERS: Final = 200
 CODE: Final = re.compile(r"-?[0-9]{1,9}")
 # WeChat's are 19 digits; a longer one than the books keep is as good as none.
 MSGID: Final = re.compile(r"[0-9A-Za-z_-]{1,32}")
+# Control characters inside texts are seen in practice. Made once: making it costs more than reading an answer.
+LENIENT: Final = json.JSONDecoder(strict=False)
 RID: Final = re.compile(r"rid: ?([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8})")
 # WeChat cuts the text after 30 characters, so nothing behind ".val" is sure to be there (seen in practice).
 FIELD: Final = re.compile(r"data\.([a-z_]{1,30}[0-9]{1,9})\.val")
@@ -160,17 +163,6 @@ class Gateway:
     def send_url(self, *, token: str) -> str:
         """Return the address that takes messages. It holds the token: make it once for each, and show it nowhere."""
         return f"{self._base_url}{SEND}?{urlencode({'access_token': token})}"
-
-    def send(self, *, token: str, body: bytes) -> SendResult:
-        """Send one subscription message and return what became of it; never raises.
-
-        ``body``: the JSON of the call in raw UTF-8.
-        """
-        try:
-            url = self.send_url(token=token)
-            return send_result(self._transport.exchange(method="POST", url=url, params={}, body=body), token=token)
-        except TransportFailure as failure:
-            return send_result(failure, token=token)
 
     def stable_token(self, *, secret: str, force_refresh: bool = False) -> TokenReply:
         """Ask for the access token (WeChat's docs: getStableAccessToken).
@@ -350,8 +342,7 @@ def _words(reply: Reply) -> dict[str, object] | None:
     WeChat answers 200, so under any other status only an errcode shows that the words are not a proxy's.
     """
     try:
-        # Leniently: control characters inside texts are seen in practice.
-        words = json.loads(reply.body.decode("utf-8-sig", "replace"), strict=False)
+        words = LENIENT.decode(reply.body.removeprefix(BOM_UTF8).decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(words, dict) or not (reply.status == 200 or "errcode" in words):
