@@ -35,6 +35,7 @@ PUBLIC_TITLES: Final = "/wxaapi/newtmpl/getpubtemplatetitles"
 PUBLIC_KEYWORDS: Final = "/wxaapi/newtmpl/getpubtemplatekeywords"
 ADD_TEMPLATE: Final = "/wxaapi/newtmpl/addtemplate"
 DELETE_TEMPLATE: Final = "/wxaapi/newtmpl/deltemplate"
+QUOTA: Final = "/cgi-bin/openapi/quota/get"
 LOGIN: Final = "/sns/jscode2session"
 
 # WeChat's docs: the most titles one call returns, and the first id of the new cards for services.
@@ -163,17 +164,6 @@ class Gateway:
         """Return the address that takes messages. It holds the token: make it once for each, and show it nowhere."""
         return f"{self._base_url}{SEND}?{urlencode({'access_token': token})}"
 
-    def send(self, *, token: str, body: bytes) -> SendResult:
-        """Send one subscription message and return what became of it; never raises.
-
-        ``body``: the JSON of the call in raw UTF-8.
-        """
-        try:
-            url = self.send_url(token=token)
-            return send_result(self._transport.exchange(method="POST", url=url, params={}, body=body), token=token)
-        except TransportFailure as failure:
-            return send_result(failure, token=token)
-
     def stable_token(self, *, secret: str, force_refresh: bool = False) -> TokenReply:
         """Ask for the access token (WeChat's docs: getStableAccessToken).
 
@@ -255,6 +245,16 @@ class Gateway:
         body = json.dumps({"priTmplId": template_id}).encode()
         reply = self._exchange(method="POST", path=DELETE_TEMPLATE, params={"access_token": token}, body=body)
         _words_or_refusal(reply, secret=token)
+
+    def quota_left(self, *, token: str, path: str) -> int:
+        """Return how many calls of a path the account has left today (WeChat's docs: getApiQuota)."""
+        body = json.dumps({"cgi_path": path}).encode()
+        reply = self._exchange(method="POST", path=QUOTA, params={"access_token": token}, body=body)
+        quota = _words_or_refusal(reply, secret=token).get("quota")
+        left = _number(quota, "remain") if isinstance(quota, dict) else None
+        if left is None:
+            raise WeChatUnreachable("the answer holds no quota")
+        return left
 
     def _rows(
         self, path: str, params: Mapping[str, str], *, secret: str

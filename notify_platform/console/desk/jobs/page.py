@@ -152,7 +152,7 @@ class SendJobAdmin(Following, Repeating, TestPages):
             return self._do(request, job, deed)
         if request.method != "GET":
             return HttpResponseNotAllowed(["GET", "POST"])
-        if job.state not in deed.states:
+        if not deed.is_possible(job):
             messages.warning(request, _not_now(deed, job))
             return _to_job(job)
         return self._ask(request, job, deed)
