@@ -34,6 +34,7 @@ from notify_platform.core.models import Bell, DriverLease, WorkerNode
 TASKS = {
     "deliver": "notify_platform.delivery.tasks.deliver",
     "upkeep": "notify_platform.delivery.tasks.upkeep",
+    "quota": "notify_platform.delivery.tasks.quota",
     "callbacks": "notify_platform.callbacks.tasks.handle",
     "insights": "notify_platform.insights.tasks.refresh",
     "unmatched": "notify_platform.callbacks.tasks.process_unmatched",

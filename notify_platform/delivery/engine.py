@@ -11,7 +11,7 @@ import queue
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -247,8 +247,7 @@ class Engine:
             Slot(at=start + number / rate, day=day, token=claim.token, message=message)
             for number, message in enumerate(claim.messages)
         ]
-        # In the order of their slots: a slow job's must not keep a fast job's waiting.
-        self.ready = deque(sorted([*self.ready, *slots], key=lambda slot: slot.at))
+        self.ready = _before(self.ready, slots) if job.test_of_id else _in_order([*self.ready, *slots])
 
     @staticmethod
     def _batch(per_second: int) -> int:
@@ -381,6 +380,17 @@ class Engine:
 
     def _release(self, token: uuid.UUID, day: int, delivery_ids: list[int]) -> None:
         pacing.give_back(self.pace, count=claims.release(token, delivery_ids=delivery_ids), day=day)
+
+
+def _in_order(slots: Iterable[Slot]) -> deque[Slot]:
+    """A slow job's messages must not keep a fast job's waiting."""
+    return deque(sorted(slots, key=lambda slot: slot.at))
+
+
+def _before(ready: deque[Slot], urgent: list[Slot]) -> deque[Slot]:
+    """Let messages somebody waits for take the first slots, and everybody else the next."""
+    moments = sorted(slot.at for slot in (*ready, *urgent))
+    return deque(replace(slot, at=at) for slot, at in zip((*urgent, *ready), moments, strict=True))
 
 
 def _by_claim(slots: deque[Slot] | list[Slot]) -> dict[tuple[uuid.UUID, int], list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from notify_platform.core import logs, queue
+from notify_platform.delivery import limits
 from notify_platform.delivery import upkeep as keeping
 from notify_platform.delivery.engine import Engine
 from templates_app.models import MiniProgram
@@ -45,9 +46,20 @@ def upkeep() -> None:
     _ring_for_work()
 
 
+def quota(mini_program_id: int) -> None:
+    """Ask WeChat whether a mini-program that reached its daily limit may go on."""
+    queue.answer("quota", mini_program_id)
+    if mini_program := MiniProgram.objects.filter(pk=mini_program_id).first():
+        with logs.about(mini_program=mini_program_id):
+            limits.ask(mini_program)
+
+
 def _ring_for_work() -> None:
     for mini_program in keeping.mini_programs_with_work():
         queue.ring("deliver", mini_program.pk)
+    for pk in limits.to_ask_for():
+        if queue.take_turn(f"quota/{pk}", every=limits.ASK_EVERY):
+            queue.ring("quota", pk)
 
 
 def _engine(mini_program: MiniProgram) -> Engine:

@@ -15,7 +15,7 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from notify_platform.core.errors import Refused
-from notify_platform.delivery import claims, fanout, pacing, retention, settlement
+from notify_platform.delivery import claims, fanout, limits, pacing, retention, settlement
 from notify_platform.delivery.models import Delivery
 from notify_platform.jobs import jobs, series
 from notify_platform.jobs.models import SendJob
@@ -35,7 +35,8 @@ def tick() -> bool:
     closed = [settlement.close_unknown(mini_program) for mini_program in MiniProgram.objects.all()]
     kept = [_fan_out(), _cancel(), _close_cancelled(), _finish()]
     consent = [validity.apply(), validity.lapse()]
-    return any([series.make_due(), jobs.start_due(), released, lost, *closed, *consent, *kept, _tidy()])
+    started = [limits.begin_day(), series.make_due(), jobs.start_due()]
+    return any([*started, released, lost, *closed, *consent, *kept, _tidy()])
 
 
 def _fan_out() -> int:
@@ -103,7 +104,7 @@ def due() -> Q:
     lapsed = Delivery.objects.filter(state__in=Delivery.IN_FLIGHT, lease_until__lte=Now())
     unknown = Delivery.objects.filter(state=Delivery.State.UNKNOWN, settled_at__isnull=True)
     expired = Grant.objects.filter(state=Grant.State.AVAILABLE, expires_at__lte=Now())
-    moving = SendJob.objects.filter(started | clearing)
+    moving = SendJob.objects.filter(started | clearing | jobs.LIMITED)
     sending = Q(Exists(moving)) | Exists(lapsed) | Exists(unknown) | Exists(series.due())
     return sending | Exists(expired) | Exists(validity.changed()) | retention.due()
 

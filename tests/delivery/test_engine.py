@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 
 import pytest
@@ -137,6 +138,15 @@ def test_jobs_take_turns_and_a_test_goes_before_them(engine, template, mini_prog
 
     first, second, test = (job.pk for job in jobs)
     assert order == [[test, second, first], [test, first, second], [test, second, first]]
+
+
+def test_a_test_takes_the_first_slots_of_what_is_ready():
+    ready = engine_module._in_order(replace(a_slot(number), at=float(number)) for number in (3, 1, 2))
+    test = [replace(a_slot(number), at=float(number)) for number in (8, 9)]
+
+    order = engine_module._before(ready, test)
+
+    assert [(slot.message.delivery_id, slot.at) for slot in order] == [(8, 1.0), (9, 2.0), (1, 3.0), (2, 8.0), (3, 9.0)]
 
 
 def test_no_more_is_armed_than_three_times_the_connections(engine, wechat, monkeypatch):

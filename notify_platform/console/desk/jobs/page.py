@@ -27,8 +27,10 @@ from notify_platform.console.desk.jobs.deeds import DEEDS, Deed
 from notify_platform.console.desk.jobs.following import Following
 from notify_platform.console.desk.jobs.labels import state_label
 from notify_platform.console.desk.jobs.series import Repeating
+from notify_platform.console.desk.jobs.tabs import JobList
 from notify_platform.console.desk.jobs.testing import TestPages, Tests
 from notify_platform.core.errors import Refused
+from notify_platform.delivery import again
 from notify_platform.jobs import copies, previews
 from notify_platform.jobs.models import SendJob
 
@@ -48,10 +50,16 @@ class SendJobAdmin(Following, Repeating, TestPages):
     list_filter = (OfMiniProgram, "state", Tests)
     search_fields = ("name",)
     search_help_text = _("Words of the name.")
+    list_before_template = "console/job_tabs.html"
+    empty_words = _("Nothing is sent before a job is submitted, approved and started.")
     joined = ("mini_program", "template", "audience", "series", "created_by", "approved_by")
     deferred = SECRETS_OF_MINI_PROGRAM
 
     # --- the list --------------------------------------------------------------------------------------------------
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobList]:
+        """Put tabs above the list."""
+        return JobList
 
     @admin.display(description=_("state"), ordering="state")
     def state_word(self, row: SendJob) -> SafeString:
@@ -144,7 +152,7 @@ class SendJobAdmin(Following, Repeating, TestPages):
             return self._do(request, job, deed)
         if request.method != "GET":
             return HttpResponseNotAllowed(["GET", "POST"])
-        if job.state not in deed.states:
+        if not deed.is_possible(job):
             messages.warning(request, _not_now(deed, job))
             return _to_job(job)
         return self._ask(request, job, deed)
@@ -179,7 +187,7 @@ class SendJobAdmin(Following, Repeating, TestPages):
             **self._page(request, title=job.name, job=job),
             **self._deciding_context(request, job),
             **(_progress_context(request, job) if job.started_at else {}),
-            "may_follow_up": following.is_offered(job, to=request.user),
+            "may_follow_up": following.is_offered(job, to=request.user) and bool(again.missed(job)),
             **_facts(job),
             **_decision(job),
             "trail": trail.of_job(job),
