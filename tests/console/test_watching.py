@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -12,6 +13,7 @@ from django.urls import reverse
 
 from notify_platform.delivery import fanout, pacing
 from notify_platform.delivery.models import Delivery, Reason
+from notify_platform.insights import funnels, lately
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
 from notify_platform.wechat import outcomes
@@ -137,6 +139,21 @@ def test_the_page_takes_the_same_queries_however_many_people(job: SendJob, admin
 
 
 # --- keeping them fresh --------------------------------------------------------------------------------------------
+
+
+def test_of_a_large_job_the_board_counts_as_seldom_as_counting_is_slow_and_the_page_always(
+    job: SendJob, admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.clear()
+    monkeypatch.setattr(lately, "LITTLE", 0)
+    monkeypatch.setattr(lately, "SHARE", 1_000_000)
+    asked: list[int] = []
+    counts = funnels.of_job
+    monkeypatch.setattr(funnels, "of_job", lambda each: asked.append(each.pk) or counts(each))
+    for url in (page(job), progress_url(job), progress_url(job), page(job), progress_url(job)):
+        assert admin.get(url).status_code == 200
+    cache.clear()
+    assert asked == [job.pk, job.pk]
 
 
 def test_progress_is_json_with_the_state_and_the_board(job: SendJob, colleague: Colleague, at_desk: At) -> None:

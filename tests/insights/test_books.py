@@ -405,8 +405,8 @@ def test_the_number_of_questions_does_not_grow_with_jobs(job):
     assert questions() == few
 
 
-def test_a_funnel_counts_everybody_once_in_three_queries(job, django_assert_num_queries):
-    with django_assert_num_queries(3):
+def test_a_funnel_counts_everybody_once_in_five_queries(job, django_assert_num_queries):
+    with django_assert_num_queries(5):
         funnel = funnels.of_job(job)
 
     assert funnel.audience == 3

@@ -122,7 +122,8 @@ class SendJobAdmin(Following, Repeating, TestPages):
     def progress_view(self, request: HttpRequest, job_id: int) -> HttpResponse:
         """Return the numbers of a job as JSON: its state, whether it still moves, and the board as HTML."""
         job = self._job(request, job_id)
-        board = render_to_string("console/job_progress.html", {"job": job, **_progress_context(request, job)})
+        context = {"job": job, **_progress_context(request, job, anew=False)}
+        board = render_to_string("console/job_progress.html", context)
         return JsonResponse({"state": job.state, "moves": job.state == State.RUNNING, "html": board})
 
     def copy_view(self, request: HttpRequest, job_id: int) -> HttpResponse:
@@ -186,7 +187,7 @@ class SendJobAdmin(Following, Repeating, TestPages):
         context = {
             **self._page(request, title=job.name, job=job),
             **self._deciding_context(request, job),
-            **(_progress_context(request, job) if job.started_at else {}),
+            **(_progress_context(request, job, anew=True) if job.started_at else {}),
             "may_follow_up": following.is_offered(job, to=request.user) and bool(again.missed(job)),
             **_facts(job),
             **_decision(job),
@@ -245,9 +246,9 @@ def _decision(job: SendJob) -> Mapping[str, Any]:
     return {"compared": deciding.compared(job)}
 
 
-def _progress_context(request: HttpRequest, job: SendJob) -> Mapping[str, Any]:
+def _progress_context(request: HttpRequest, job: SendJob, *, anew: bool) -> Mapping[str, Any]:
     """Return what the progress part of a job's page shows to this colleague."""
-    return {"progress": progress.of_job(job), "may_settle": request.user.has_perm(deeds.OPERATE)}
+    return {"progress": progress.of_job(job, anew=anew), "may_settle": request.user.has_perm(deeds.OPERATE)}
 
 
 def _words(job: SendJob) -> list[tuple[str, str]]:
