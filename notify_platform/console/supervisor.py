@@ -63,7 +63,7 @@ class Supervisor:
             queue.clear_after_cluster(self.node)
             self.cluster = self._start()
         if self.ticks % PULSE_EVERY_TICKS == 0:
-            queue.ring("pulse")
+            queue.ring("pulse", self.node.pk)
         for task in ("upkeep", "callbacks", "insights"):
             if due[task]:
                 queue.ring(task)
