@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.db.models import BooleanField, Exists, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
 from notify_platform.callbacks import inbox
-from notify_platform.core import queue
+from notify_platform.core import outages, queue
 from notify_platform.core.models import WorkerNode
 from notify_platform.delivery import upkeep
 from notify_platform.insights import rollup
@@ -47,8 +47,8 @@ class Supervisor:
                 began = time.monotonic()
                 try:
                     self._tick()
-                except DatabaseError:
-                    logger.exception("the database did not answer; trying again")
+                except (DatabaseError, InterfaceError) as error:
+                    outages.tell(logger, "the database did not answer; trying again", error=error)
                 time.sleep(max(0.0, TICK_SECONDS - (time.monotonic() - began)))
         finally:
             self._stop()
@@ -88,7 +88,7 @@ class Supervisor:
     def _stop(self) -> None:
         try:
             queue.tell_to_stop(self.node)
-        except DatabaseError:
+        except (DatabaseError, InterfaceError):
             logger.exception("the stop flag could not be raised")
         self.cluster.terminate()
         try:
