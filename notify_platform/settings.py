@@ -106,6 +106,7 @@ INSTALLED_APPS = [
     "notify_platform.simulator",
 ]
 MIDDLEWARE = [
+    "notify_platform.console.request_ids.request_ids",
     "django.middleware.security.SecurityMiddleware",
     "notify_platform.console.headers.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -314,17 +315,33 @@ UNFOLD = {
     "DASHBOARD_CALLBACK": "notify_platform.console.desk.front.dashboard",
 }
 
+# --- metrics -------------------------------------------------------------------------------------------------------
+
+# The bearer token of /metrics; empty: the page does not exist.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+
 # --- logs: codes and ids, never a secret, a token or a whole openid ------------------------------------------------
 
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOG_FORMAT = env.str("LOG_FORMAT", default="text")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "text": {"()": "notify_platform.core.logs.TextFormatter"},
+        "json": {"()": "notify_platform.core.logs.JsonFormatter"},
+    },
+    # One way out for everything, so that nothing goes past the formatter.
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
-        "notify_platform": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
-        "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-        # urllib3 logs request paths, and ours carry the access token.
-        "urllib3": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        "notify_platform": {"level": LOG_LEVEL},
+        "subscriptions": {"level": LOG_LEVEL},
+        "templates_app": {"level": LOG_LEVEL},
+        "django-q": {"level": "WARNING"},
+        # Without the handlers of its own: a terminal in DEBUG, letters to nobody else.
+        "django": {"level": "WARNING"},
+        # What strangers ask for in vain stands in the web server's log.
+        "django.request": {"level": "ERROR"},
     },
 }

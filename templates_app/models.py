@@ -104,6 +104,16 @@ class MiniProgram(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(2000)],
         help_text=_("Shared by all workers and hosts. WeChat publishes no limit; 50 is careful."),
     )
+    # The default is WeChat's published figure (docs: subscription messages, limits); its day's end is unstated.
+    daily_budget = models.PositiveIntegerField(
+        _("messages a day"),
+        default=10_000_000,
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "WeChat publishes 10,000,000 a day, 30,000,000 with payment opened, and not when its day ends: here it "
+            "ends at midnight in Beijing, as everybody assumes. What is left over then goes on by itself."
+        ),
+    )
     time_zone = models.CharField(
         _("time zone"), max_length=40, default="Asia/Shanghai", validators=[validate_time_zone]
     )

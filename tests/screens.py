@@ -173,9 +173,10 @@ def pages(play: Play) -> Iterator[tuple[str, Callable[[], None]]]:
 def _plain(boss: Page) -> Mapping[str, str]:
     return {
         "front": "/admin/",
-        "job": first_row(boss, "/admin/jobs/sendjob/?state=finished"),
+        "job": first_row(boss, "/admin/jobs/sendjob/?state__exact=finished"),
         "deliveries": "/admin/delivery/delivery/",
-        "person": first_row(boss, "/admin/subscriptions/subscriber/"),
+        # The oldest of them got cards, and has more to show than whoever came last.
+        "person": first_row(boss, "/admin/subscriptions/subscriber/?newer=0"),
         "template": first_row(boss, "/admin/templates_app/messagetemplate/"),
         "audience": "/admin/subscriptions/audience/add/",
         "forecast": "/admin/subscriptions/expecteddemand/forecast/",
@@ -190,7 +191,10 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     with demo("--subscribers", wanted.subscribers, "--pace", wanted.pace) as stage, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--lang=zh-CN"]
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--lang=zh-CN"],
+            # With Debian's chromium-l10n the browser's own inputs speak Chinese too.
+            env={**os.environ, "LANGUAGE": "zh_CN"},
         )
         for name, take in pages(Play(browser, stage=stage)):
             take()

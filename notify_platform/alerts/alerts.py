@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from templates_app.models import MiniProgram
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
+
+logger = logging.getLogger(__name__)
 
 _DETAIL_LENGTH = 1000
 _SUBJECT_LENGTH = 80
@@ -34,6 +37,7 @@ def raise_alert(mini_program: MiniProgram, *, kind: Alert.Kind, detail: str, sub
         fresh.first_at = fresh.last_at = Now()
         # Somebody may have raised the same one this moment.
         Alert.objects.bulk_create([fresh], ignore_conflicts=True)
+        logger.warning("alert: %s %s", kind, subject, extra={"mini_program": mini_program.pk})
         return True
 
 

@@ -17,6 +17,7 @@ from rest_framework.request import Request
 
 from notify_platform.api import keys, sessions
 from notify_platform.api.models import ApiKey
+from notify_platform.core import logs
 from notify_platform.core.errors import Refused
 from subscriptions.models import Subscriber
 
@@ -72,6 +73,8 @@ def _caller(request: Request, *, scheme: str, check: Callable[[str], Caller]) ->
     if given.lower() != scheme.lower():
         return None
     try:
-        return AnonymousUser(), check(credential.strip())
+        caller = check(credential.strip())
     except Refused as refused:
         raise AuthenticationFailed(refused.message, refused.code) from refused
+    logs.add(mini_program=caller.mini_program_id)
+    return AnonymousUser(), caller

@@ -98,7 +98,9 @@ def _effects(mini_program: MiniProgram, batch: Sequence[CallbackEvent]) -> list[
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other pushes
         # Neither the text nor the traceback: they may quote what the push says of a person.
-        logger.warning("handling %d pushes of %s failed: %s", len(batch), batch[0].event, type(error).__name__)
+        about = {"mini_program": mini_program.pk}
+        failure = type(error).__name__
+        logger.warning("handling %d pushes of %s failed: %s", len(batch), batch[0].event, failure, extra=about)
         if len(batch) == 1:
             return [(batch[0], Effect(State.FAILED, type(error).__name__))]
         return [pair for push in batch for pair in _effects(mini_program, [push])]

@@ -13,6 +13,7 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from notify_platform.callbacks import inbox, pushes
+from notify_platform.core import logs
 from notify_platform.core.prepared import Prepared
 from notify_platform.wechat import relay
 from templates_app.models import MiniProgram
@@ -54,6 +55,7 @@ class CallbackView(View):
         mini_program = _mini_program(app_id)
         if mini_program is None:
             return _forbidden(app_id)
+        logs.add(mini_program=mini_program.pk)
         try:
             document = pushes.read(request.body, query=_query(request), keys=pushes.keyrings(mini_program))
             if mini_program.forward_url and not inbox.owns(document):

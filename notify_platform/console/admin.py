@@ -51,6 +51,9 @@ __all__ = [
     "triggers",
 ]
 
+# What stands for a value that is not there, on every page.
+admin.site.empty_value_display = "—"
+
 # django-q2's own pages let whoever sees them run any function by its dotted name; django-otp's show keys.
 for model in (Schedule, Success, Failure, OrmQ, StaticDevice, TOTPDevice):
     if admin.site.is_registered(model):

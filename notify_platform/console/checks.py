@@ -7,7 +7,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 
 ANOTHER = "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
@@ -83,6 +83,43 @@ def queue_retry(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+def queue_settings(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse what django-q2 takes without a word, and then loses or repeats tasks by; warn of what only delays them."""
+    cluster: Mapping[str, Any] = settings.Q_CLUSTER
+    seconds = [cluster.get(name) for name in ("timeout", "retry")]
+    losing = {
+        'orm is not "default": a task would not be rolled back with its rows': cluster.get("orm") != "default",
+        "ALT_CLUSTERS is missing: with Q_CLUSTER_NAME set every command would fail": "ALT_CLUSTERS" not in cluster,
+        "without ack_failures or max_attempts a failing task is repeated for ever": not (
+            cluster.get("ack_failures") or cluster.get("max_attempts")
+        ),
+        "timeout and retry must be whole seconds, or no task is stopped": any(type(one) is not int for one in seconds),
+        "sync is set: web requests would do the worker's work": bool(cluster.get("sync")),
+    }
+    delaying = {
+        "poll is longer than a second: every task waits for it": (cluster.get("poll") or 0.2) > 1,
+        "with fewer than 2 workers callbacks wait while messages are sent": (cluster.get("workers") or 1) < 2,
+    }
+    hint = "Set it as in notify_platform/settings.py, and WORKERS to 2 or more."
+    return [
+        *(Error(f"Q_CLUSTER: {words}.", hint=hint, id="console.E006") for words, is_so in losing.items() if is_so),
+        *(Warning(f"Q_CLUSTER: {words}.", hint=hint, id="console.W001") for words, is_so in delaying.items() if is_so),
+    ]
+
+
+def connection_pool(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse Django's own connection pool: the processes the worker forks would share its connections."""
+    return [
+        Error(
+            f"DATABASES[{alias!r}] has a connection pool, which does not survive the worker's fork.",
+            hint="Take “pool” out of OPTIONS; CONN_MAX_AGE keeps connections. Or put PgBouncer in front.",
+            id="console.E007",
+        )
+        for alias, database in settings.DATABASES.items()
+        if database.get("OPTIONS", {}).get("pool")
+    ]
+
+
 def sqlite_transactions(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
     """Refuse SQLite with its default transactions: "database is locked" in the middle of a claim."""
     return [
@@ -101,5 +138,7 @@ CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
     secret_key,
     credentials_keys,
     queue_retry,
+    queue_settings,
+    connection_pool,
     sqlite_transactions,
 )

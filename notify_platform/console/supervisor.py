@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.db.models import BooleanField, Exists, ExpressionWrapper, Q
@@ -27,8 +27,11 @@ TICK_SECONDS = 1.0
 PULSE_EVERY_TICKS = 3
 # A healthy queue answers within a second; one idle worker killed by the system freezes django-q2 for good.
 FROZEN_AFTER = timedelta(seconds=9)
-# Slices end within a second of the stop flag; what is in flight may take as long as a request.
-STOP_SECONDS = 25
+# On a host with too much to do a cluster is slow to start: starting it again and again would make it no faster.
+STARTING_SECONDS = 60.0
+# Slices end within a second of the stop flag; what is in flight may take as long as a request (13 s). Whoever asks is
+# promised 20.
+STOP_SECONDS = 18
 
 
 class Supervisor:
@@ -37,6 +40,9 @@ class Supervisor:
     def __init__(self, *, stopping: Callable[[], bool]) -> None:
         self.stopping = stopping
         self.node = queue.register_node()
+        self.started_at = 0.0
+        # What the node's row says until the cluster answers for the first time.
+        self.first_pulse: datetime | None = None
         self.cluster = self._start()
         self.ticks = 0
 
@@ -78,10 +84,17 @@ class Supervisor:
             frozen=ExpressionWrapper(Q(pulse_at__lt=Now() - FROZEN_AFTER), BooleanField()),
         )
         names = ("upkeep", "callbacks", "insights", "frozen")
-        found = row.values(*names).first()
-        return {name: bool(found and found[name]) for name in names}
+        found = row.values(*names, "pulse_at").first()
+        due = {name: bool(found and found[name]) for name in names}
+        return due | {"frozen": due["frozen"] and not self._is_starting(found["pulse_at"] if found else None)}
+
+    def _is_starting(self, pulse_at: datetime | None) -> bool:
+        """Whether the cluster has not answered yet, and need not have."""
+        self.first_pulse = self.first_pulse or pulse_at
+        return self.first_pulse == pulse_at and time.monotonic() - self.started_at < STARTING_SECONDS
 
     def _start(self) -> subprocess.Popen[bytes]:
+        self.started_at, self.first_pulse = time.monotonic(), None
         # A session of its own: Ctrl-C reaches the supervisor alone, and the whole group can be killed.
         return subprocess.Popen(queue.cluster_command(self.node), start_new_session=True)  # noqa: S603 - a fixed command
 

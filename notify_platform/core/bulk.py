@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -161,28 +162,34 @@ def refresh_statistics(model: type[Model]) -> None:
             cursor.execute(f"ANALYZE {connection.ops.quote_name(model._meta.db_table)}")
 
 
-def count_groups(
-    rows: QuerySet[Any, Any], *, beside: QuerySet[Any, Any], on: str, by: Sequence[str]
-) -> list[tuple[Any, ...]]:
-    """SELECT by, COUNT(*), MIN(on), MAX(on) FROM (rows) JOIN (beside) USING (on) GROUP BY by.
+def count_groups(rows: QuerySet[Any, Any], *, on: str, by: Sequence[str]) -> list[tuple[Any, ...]]:
+    """SELECT by, COUNT(*), MIN(on), MAX(on) FROM (rows) GROUP BY by.
 
-    Both are ``values`` that name ``on``; the columns of ``by`` come back converted as their querysets convert them.
-    (Django groups neither a subquery nor a join with one.)
+    ``rows`` is a ``values`` that names them all, and may be grouped itself; the columns of ``by`` come back converted
+    as it converts them. (Django does not group what it has grouped.)
     """
     quote = connection.ops.quote_name
-    compilers = [one.query.get_compiler(connection=connection) for one in (rows, beside)]
-    (left, left_params), (right, right_params) = (compiler.as_sql() for compiler in compilers)
-    columns = {alias: expression for compiler in compilers for expression, _sql, alias in compiler.select}
+    compiler = rows.query.get_compiler(connection=connection)
+    inner, params = compiler.as_sql()
+    columns = {alias: expression for expression, _sql, alias in compiler.select}
     names, key = ", ".join(quote(name) for name in by), quote(on)
-    # Seen through the fence, PostgreSQL expects a group for each row, and sorts them all on disk.
-    fence = "OFFSET 0" if connection.vendor == "postgresql" else ""
-    joined = f"SELECT * FROM ({left}) AS l JOIN ({right}) AS r USING ({key}) {fence}"  # noqa: S608
-    sql = f"SELECT {names}, COUNT(*), MIN({key}), MAX({key}) FROM ({joined}) AS joined GROUP BY {names}"  # noqa: S608
-    with transaction.atomic(), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            # Compiling takes longer than asking; and a million people fit into so much memory.
-            cursor.execute("SET LOCAL jit = off; SET LOCAL work_mem = '64MB'")
-        cursor.execute(sql, [*left_params, *right_params])
+    sql = f"SELECT {names}, COUNT(*), MIN({key}), MAX({key}) FROM ({inner}) AS rows GROUP BY {names}"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
         found: list[tuple[Any, ...]] = cursor.fetchall()
-    converters = compilers[0].get_converters([columns[name] for name in by])
-    return [tuple(row) for row in compilers[0].apply_converters(found, converters)] if converters else found
+    converters = compiler.get_converters([columns[name] for name in by])
+    return [tuple(row) for row in compiler.apply_converters(found, converters)] if converters else found
+
+
+@contextmanager
+def reckoning() -> Iterator[None]:
+    """Let statements that read a million rows and answer with a few do so as fast as PostgreSQL can.
+
+    Compiling them takes longer than asking, and a million people fit into so much memory.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit = off; SET LOCAL work_mem = '64MB'")
+        yield

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection
+
+BEIJING: Final = timezone(timedelta(hours=8))
 
 
 def database_now() -> datetime:
@@ -19,6 +22,14 @@ def database_now() -> datetime:
         cursor.execute("SELECT statement_timestamp()")
         moment: datetime = cursor.fetchone()[0]
     return moment.astimezone(UTC)
+
+
+def beijing_midnight(moment: datetime) -> datetime:
+    """Return when the day of a moment began in Beijing; the next one begins 24 hours later.
+
+    So WeChat's daily limits are reckoned here: it does not say when its day ends, and this is what everybody assumes.
+    """
+    return moment.astimezone(BEIJING).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def zone_of(*names: str) -> ZoneInfo:

@@ -24,6 +24,7 @@ from django.core.management import call_command
 from django.db import transaction
 from django.db.models import Exists, Q
 from django.db.models.functions import Now
+from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 from notify_platform.core.clock import database_now
@@ -33,6 +34,7 @@ from notify_platform.core.models import Bell, DriverLease, WorkerNode
 TASKS = {
     "deliver": "notify_platform.delivery.tasks.deliver",
     "upkeep": "notify_platform.delivery.tasks.upkeep",
+    "quota": "notify_platform.delivery.tasks.quota",
     "callbacks": "notify_platform.callbacks.tasks.handle",
     "insights": "notify_platform.insights.tasks.refresh",
     "unmatched": "notify_platform.callbacks.tasks.process_unmatched",
@@ -40,6 +42,8 @@ TASKS = {
 }
 
 UNANSWERED = timedelta(seconds=15)
+# What the names of turns begin with, among the leases.
+TURN = "turn/"
 # A driver's slice is 10 s, and settling what is in flight takes at most as long as a request may.
 DRIVER_LEASE = timedelta(seconds=30)
 # Without its supervisor nobody would stop or restart a cluster: it must not go on alone.
@@ -77,6 +81,11 @@ def ring(task: str, *ids: int | str) -> bool:
 def answer(task: str, *ids: int | str) -> None:
     """Take the bell down: first thing in a task, so that what happens from now on rings again."""
     Bell.objects.filter(name=_name(task, ids)).delete()
+
+
+def waiting() -> int:
+    """Return how many tasks lie in the queue, those that are being worked on included."""
+    return int(OrmQ.objects.count())
 
 
 def _name(task: str, ids: tuple[int | str, ...]) -> str:
@@ -195,7 +204,7 @@ def turn_is_due(name: str) -> Q:
 
 
 def _turn(name: str) -> str:
-    return f"turn/{name}"
+    return f"{TURN}{name}"
 
 
 # --- the cluster ---------------------------------------------------------------------------------------------------

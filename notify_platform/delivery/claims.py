@@ -7,9 +7,10 @@ on SQLite.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -29,6 +30,8 @@ from subscriptions.models import Subscriber
 from templates_app import rendering
 from templates_app.models import MessageTemplate
 from templates_app.rendering import Wording
+
+logger = logging.getLogger(__name__)
 
 # Both outlive the request's own timeouts (3 s to connect, 10 s to read), twice over, and a batch's time at its pace.
 CLAIM_LEASE = timedelta(seconds=60)
@@ -221,16 +224,27 @@ def release(token: uuid.UUID, *, delivery_ids: Collection[int]) -> int:
     return _unclaim(Q(Among("pk", delivery_ids), claim_token=token))
 
 
+def shorten(claim: Claim, *, to: int) -> Claim:
+    """Keep the first ``to`` messages of a claim; the others, whose slots the day does not have, wait again."""
+    left = [message.delivery_id for message in claim.messages[to:]]
+    if left:
+        release(claim.token, delivery_ids=left)
+    return replace(claim, messages=claim.messages[:to])
+
+
 def reap() -> tuple[int, int]:
     """Settle the leases of the dead: claimed rows wait again, sending rows become unknown.
 
     Returns both counts. One batch a call; run it again while either is not zero.
     """
     released = _unclaim(Q(lease_until__lte=Now()))
-    lost = Delivery.objects.filter(state=State.SENDING, lease_until__lte=Now()).values_list("pk", flat=True)
+    lapsed = Delivery.objects.filter(state=State.SENDING, lease_until__lte=Now()).values_list("pk", flat=True)
+    lost = list(lapsed[:REAP_BATCH])
     # The row keeps its token and its grant: the worker may be slow, not dead, and its answer still counts.
-    unknown = Delivery.objects.filter(pk__in=list(lost[:REAP_BATCH]), state=State.SENDING, lease_until__lte=Now())
-    return released, unknown.update(state=State.UNKNOWN, lease_until=None)
+    unknown = Delivery.objects.filter(pk__in=lost, state=State.SENDING, lease_until__lte=Now())
+    if number := unknown.update(state=State.UNKNOWN, lease_until=None):
+        logger.warning("%d results are unknown: nobody has settled them in time", number, extra={"deliveries": lost})
+    return released, number
 
 
 def _unclaim(which: Q) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from django.db import close_old_connections, connection
 
-from notify_platform.core import outages
+from notify_platform.core import logs, outages
 from notify_platform.delivery import upkeep
 from notify_platform.delivery.engine import Engine
 from templates_app.models import MiniProgram
@@ -45,6 +45,7 @@ class Crew:
             thread.join()
 
     def _run(self, mini_program: MiniProgram) -> None:
+        logs.add(mini_program=mini_program.pk)
         engine = Engine(mini_program)
         try:
             while not self.stopping() and mini_program in upkeep.mini_programs_with_work():

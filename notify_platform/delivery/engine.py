@@ -11,7 +11,7 @@ import queue
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -37,7 +37,7 @@ from notify_platform.wechat.gateway import (
     gateway_for,
     send_result,
 )
-from notify_platform.wechat.outcomes import JobEffect, Word
+from notify_platform.wechat.outcomes import NOT_SENT, JobEffect, Word
 from templates_app.models import MiniProgram
 
 logger = logging.getLogger(__name__)
@@ -61,9 +61,10 @@ SETTLE_RETRY_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A claimed message and the moment (monotonic clock) from which it may leave."""
+    """A claimed message and the moment (monotonic clock) from which it may leave; ``day``: whose budget it uses."""
 
     at: float
+    day: int
     token: uuid.UUID
     message: Message
 
@@ -123,9 +124,9 @@ class Engine:
         On the way out claimed rows go back to the queue and everything in flight is settled.
         """
         ends_at = time.monotonic() + seconds
-        sent = 0
+        sent, is_told = 0, False
         try:
-            while not stopping() and time.monotonic() < ends_at:
+            while not (is_told := stopping()) and time.monotonic() < ends_at:
                 if not self._have_token():
                     break
                 # In this order, so that the connections have work while we claim.
@@ -139,6 +140,8 @@ class Engine:
             with suppress(*outages.AWAY):
                 # Else their leases lapse; what flies has to be settled all the same.
                 self._give_back_ready()
+                if is_told:
+                    sent -= self._recall()
             while self.flying:
                 self._settle_landed(wait_until=time.monotonic() + SETTLE_EVERY_SECONDS)
             self._note_speed(is_last=True)
@@ -180,15 +183,17 @@ class Engine:
         """Claim the next batch while the last one is still leaving, so that no slot is lost between them."""
         if self._have_enough() or self._have_just_looked():
             return
-        if pacing.seconds_until_free(self.pace) <= 4 * HORIZON_SECONDS:
-            self._claim_in_turn()
+        free_in, booked = pacing.look(self.pace)
+        if free_in <= 4 * HORIZON_SECONDS:
+            self._claim_in_turn(booked)
         if not self._have_enough():
             self.found_little_at = time.monotonic()
 
-    def _claim_in_turn(self) -> None:
+    def _claim_in_turn(self, booked: int) -> None:
+        """Let the jobs claim until there is enough; ``booked``: of the day's slots."""
         for job in self._in_turn(self._running_jobs()):
             self.rate = job.mini_program.pace_per_second
-            if self._have_enough():
+            if self._have_enough() or booked >= job.mini_program.daily_budget:
                 return
             try:
                 self._claim_for(job)
@@ -227,22 +232,23 @@ class Engine:
         while wanted > 0:
             claim = claims.claim(job, limit=wanted, wordings=self.wordings)
             if claim.messages:
-                self._book(claim, app_rate=app_rate, rate=rate, job_pace=job_pace)
+                self._book(claim, job, rate=rate, job_pace=job_pace)
             if claim.looked_at < wanted or time.monotonic() > ends_at:
                 return
             wanted -= len(claim.messages)
 
-    def _book(self, claim: Claim, *, app_rate: int, rate: int, job_pace: Pace | None) -> None:
-        first = pacing.book(self.pace, count=len(claim.messages), per_second=app_rate)
+    def _book(self, claim: Claim, job: SendJob, *, rate: int, job_pace: Pace | None) -> None:
+        app, count = job.mini_program, len(claim.messages)
+        first, count, day = pacing.book(self.pace, count=count, per_second=app.pace_per_second, budget=app.daily_budget)
+        claim = claims.shorten(claim, to=count)
         if job_pace:
-            first = max(first, pacing.book(job_pace, count=len(claim.messages), per_second=rate))
+            first = max(first, pacing.book(job_pace, count=count, per_second=rate).starts_in)
         start = time.monotonic() + first
         slots = [
-            Slot(at=start + number / rate, token=claim.token, message=message)
+            Slot(at=start + number / rate, day=day, token=claim.token, message=message)
             for number, message in enumerate(claim.messages)
         ]
-        # In the order of their slots: a slow job's must not keep a fast job's waiting.
-        self.ready = deque(sorted([*self.ready, *slots], key=lambda slot: slot.at))
+        self.ready = _before(self.ready, slots) if job.test_of_id else _in_order([*self.ready, *slots])
 
     @staticmethod
     def _batch(per_second: int) -> int:
@@ -256,11 +262,11 @@ class Engine:
         if not wave:
             return 0
         armed: set[int] = set()
-        for token, ids in _by_token(wave).items():
+        for (token, day), ids in _by_claim(wave).items():
             armed |= claims.arm(token, delivery_ids=ids)
             left = [pk for pk in ids if pk not in armed]
             if left:
-                claims.release(token, delivery_ids=left)
+                self._release(token, day, left)
         leaving = [slot for slot in wave if slot.message.delivery_id in armed]
         url = self.gateway.send_url(token=self.access_token)
         late_at = time.monotonic() + SLEPT_SECONDS
@@ -357,13 +363,40 @@ class Engine:
                 time.sleep(SETTLE_RETRY_SECONDS)
 
     def _give_back_ready(self) -> None:
-        for token, ids in _by_token(self.ready).items():
-            claims.release(token, delivery_ids=ids)
+        for (token, day), ids in _by_claim(self.ready).items():
+            self._release(token, day, ids)
         self.ready.clear()
 
+    def _recall(self) -> int:
+        """Let wait again what waits behind other requests: while WeChat hangs it would hold us up as long again.
 
-def _by_token(slots: deque[Slot] | list[Slot]) -> dict[uuid.UUID, list[int]]:
-    grouped: dict[uuid.UUID, list[int]] = {}
+        Nobody has refused it, so the watch does not hear of it. Returns how many there were.
+        """
+        flights = [parcel.key for parcel in self.courier.recall()]
+        self.flying -= len(flights)
+        result = SendResult(NOT_SENT, code=None, detail="it was called back")
+        self._settle([Arrival(flight, result) for flight in flights])
+        for day, number in Counter(flight.slot.day for flight in flights).items():
+            pacing.give_back(self.pace, count=number, day=day)
+        return len(flights)
+
+    def _release(self, token: uuid.UUID, day: int, delivery_ids: list[int]) -> None:
+        pacing.give_back(self.pace, count=claims.release(token, delivery_ids=delivery_ids), day=day)
+
+
+def _in_order(slots: Iterable[Slot]) -> deque[Slot]:
+    """A slow job's messages must not keep a fast job's waiting."""
+    return deque(sorted(slots, key=lambda slot: slot.at))
+
+
+def _before(ready: deque[Slot], urgent: list[Slot]) -> deque[Slot]:
+    """Let messages somebody waits for take the first slots, and everybody else the next."""
+    moments = sorted(slot.at for slot in (*ready, *urgent))
+    return deque(replace(slot, at=at) for slot, at in zip((*urgent, *ready), moments, strict=True))
+
+
+def _by_claim(slots: deque[Slot] | list[Slot]) -> dict[tuple[uuid.UUID, int], list[int]]:
+    grouped: dict[tuple[uuid.UUID, int], list[int]] = {}
     for slot in slots:
-        grouped.setdefault(slot.token, []).append(slot.message.delivery_id)
+        grouped.setdefault((slot.token, slot.day), []).append(slot.message.delivery_id)
     return grouped

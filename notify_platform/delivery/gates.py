@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from django.db.models import Case, CharField, DateTimeField, Exists, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Cast
 
-from notify_platform.core.bulk import Among
+from notify_platform.core.bulk import Among, Literal
 from notify_platform.core.clock import zone_of
 from notify_platform.delivery.models import Delivery, Reason
 from notify_platform.delivery.moments import Hours, Moment, NotBefore, Quiet, Rule, Window, next_allowed_moment
@@ -25,6 +25,8 @@ DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
 LONGEST_WAIT = timedelta(days=14)
 SHUT_STATES = frozenset({Subscription.State.OFF, Subscription.State.BANNED, Subscription.State.SUSPENDED})
+SHUT = Q(state__in=[Literal(state.value) for state in sorted(SHUT_STATES)])
+MUTED = Q(muted_at__isnull=False)
 # What ``asked`` adds to a person.
 ANSWERS: Final = ("never", "day_cap", "week_cap")
 
@@ -61,6 +63,9 @@ class Wishes(NamedTuple):
     week_cap: datetime | None
 
 
+NO_WISHES: Final = Wishes("", None, None, None, None, None)
+
+
 def judge(job: SendJob, *, candidates: Sequence[Candidate], now: datetime) -> Verdicts:
     """Send every candidate through all gates but consent. The persons must be locked by the caller's transaction."""
     verdicts = Verdicts()
@@ -94,8 +99,7 @@ def asked(job: SendJob, *, people: QuerySet[Subscriber], at: datetime, are_many:
     The caps say when the message left that fills the day or the week of somebody who has had enough. ``are_many``: the
     relations are read all at once, not one for each person.
     """
-    caps = (job.mini_program.cap_per_day, DAY), (job.mini_program.cap_per_week, WEEK)
-    day_cap, week_cap = (_filled(cap, span=span, at=at) for cap, span in caps)
+    day_cap, week_cap = (_filled(cap, span=span, at=at) for cap, span in _caps(job))
     return people.annotate(never=_never(job, at=at, are_many=are_many), day_cap=day_cap, week_cap=week_cap)
 
 
@@ -111,10 +115,10 @@ def _never(job: SendJob, *, at: datetime, are_many: bool) -> Case:
         (Q(forgotten_at__isnull=False), Reason.FORGOTTEN),
         (Q(invalid_at__isnull=False), Reason.UNREACHABLE),
         (Q(main_switch_off_at__isnull=False), Reason.SWITCHED_OFF),
-        (whose(relations.filter(state__in=sorted(SHUT_STATES))), Reason.SWITCHED_OFF),
-        (whose(relations.filter(muted_at__isnull=False)), Reason.MUTED),
+        (whose(relations.filter(SHUT)), Reason.SWITCHED_OFF),
+        (whose(relations.filter(MUTED)), Reason.MUTED),
     ]
-    if at > deadline(job, at=at):
+    if is_too_late(job, at=at):
         gates.insert(1, (Q(pk__isnull=False), Reason.TOO_LATE))
     whens = [When(condition, then=Value(reason.value)) for condition, reason in gates]
     return Case(*whens, default=Value(""), output_field=CharField())
@@ -124,8 +128,37 @@ def _filled(cap: int | None, *, span: timedelta, at: datetime) -> Subquery | Cas
     """Return when the last message but ``cap - 1`` of a person left, if that is less than ``span`` ago."""
     if not cap:
         return Cast(Value(None), DateTimeField())
+    return Subquery(_filling(cap, span=span, at=at).values("armed_at"))
+
+
+def _filling(cap: int, *, span: timedelta, at: datetime) -> QuerySet[Delivery]:
     sent = Delivery.objects.filter(subscriber=OuterRef("pk"), state__in=sorted(Delivery.SENT), armed_at__gt=at - span)
-    return Subquery(sent.order_by("-armed_at").values("armed_at")[cap - 1 : cap])
+    return sent.order_by("-armed_at")[cap - 1 : cap]
+
+
+def apart(job: SendJob, *, at: datetime) -> Q:
+    """Return the condition that something of a person decides about a job's card.
+
+    All the others are alike: ``asked`` says nothing of them that it does not say of everybody, their wishes are none.
+    """
+    theirs = Subscription.objects.filter(SHUT | MUTED, template_id=job.template_id)
+    condition = (
+        Q(forgotten_at__isnull=False)
+        | Q(invalid_at__isnull=False)
+        | Q(main_switch_off_at__isnull=False)
+        | Q(paused_until__gt=at)
+        | Q(quiet_from__isnull=False)
+        | ~Q(time_zone__in=["", job.mini_program.time_zone])
+        | Q(pk__in=theirs.values("subscriber_id"))
+    )
+    for cap, span in _caps(job):
+        if cap:
+            condition |= Q(Exists(_filling(cap, span=span, at=at)))
+    return condition
+
+
+def _caps(job: SendJob) -> Sequence[tuple[int | None, timedelta]]:
+    return (job.mini_program.cap_per_day, DAY), (job.mini_program.cap_per_week, WEEK)
 
 
 def deadline(job: SendJob, *, at: datetime) -> datetime:
@@ -134,6 +167,11 @@ def deadline(job: SendJob, *, at: datetime) -> datetime:
     A job that has not started is looked at as if it did so at ``at``.
     """
     return job.not_after or (job.started_at or at) + LONGEST_WAIT
+
+
+def is_too_late(job: SendJob, *, at: datetime) -> bool:
+    """Whether nobody gets it any more."""
+    return at > deadline(job, at=at)
 
 
 # --- who gets it later ---------------------------------------------------------------------------------------------

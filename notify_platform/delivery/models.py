@@ -207,10 +207,16 @@ class Skip(models.Model):
 
 
 class Pace(models.Model):
-    """The next free sending slot of a mini-program or of a slower job. ``delivery.pacing`` is the only writer."""
+    """The next free sending slot of a mini-program or of a slower job, and how many were booked today.
+
+    ``delivery.pacing`` is the only writer.
+    """
 
     name = models.CharField(_("name"), max_length=40, primary_key=True)
     next_slot_us = models.BigIntegerField(_("next slot (µs since 1970)"), default=0)
+    # The last day in Beijing on which slots were booked (``date.toordinal``), and how many.
+    day = models.PositiveIntegerField(_("day"), default=0)
+    booked = models.PositiveIntegerField(_("booked that day"), default=0)
 
     class Meta:
         verbose_name = _("pace")

@@ -1,20 +1,19 @@
 """A dry run: what a job would do if it started now (or at its time), through every gate, without a row written.
 
-A few statements over the audience, whatever its size. The gates are those of ``gates``, asked of everybody at once; the
-moments are reckoned once for all people with the same wishes. Pauses and caps are cut to minutes and the ends of
-consents to hours, or there would be as many groups as people: so exactly does it agree with the engine.
+A few statements over the audience, whatever its size. Most people have no wishes and are turned away by no gate: they
+share one moment, and only their consent is counted. The others go through the gates of ``gates``, all at once, and the
+moments are reckoned once for all with the same wishes. Pauses and caps are cut to minutes and the ends of consents to
+hours, or there would be as many groups as people: so exactly does it agree with the engine.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from django.db import connection
 from django.db.models import (
     BooleanField,
     Case,
@@ -34,16 +33,17 @@ from django.db.models import (
 from django.db.models.functions import Cast, Coalesce, Mod
 from django.utils.translation import gettext as _
 
-from notify_platform.core.bulk import count_groups
+from notify_platform.core.bulk import Literal, count_groups, reckoning
 from notify_platform.core.clock import database_now
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import gates
+from notify_platform.delivery.dry_runs import Loss, Rehearsal, Wait
 from notify_platform.delivery.models import Reason
 from notify_platform.delivery.moments import Moment
 from notify_platform.jobs import previews
 from notify_platform.jobs.models import SendJob
 from subscriptions.audience import selection
-from subscriptions.models import Subscriber
+from subscriptions.models import Grant, Subscriber, Subscription
 from templates_app.models import MessageTemplate
 from templates_app.rendering import Wording
 
@@ -52,6 +52,8 @@ SAMPLES: Final = 5
 # Words are written for so many people at the most; for more it is reckoned from these.
 WRITTEN_FOR: Final = 20_000
 NO_END: Final = datetime(9999, 1, 1, tzinfo=UTC)
+# So many who hold consent are looked at to name a few.
+LOOKED_AT: Final = 500
 WISHES: Final = ("time_zone", "quiet_from", "quiet_until", "paused", "day_filled", "week_filled")
 # The gates in the order of a person's way, each with why somebody gets no further.
 GATES: Final = (
@@ -68,108 +70,18 @@ GATES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """One gate: how many stop there for good, why, and a few of them (keys: names are looked up when it is shown)."""
-
-    reason: str
-    people: int
-    samples: tuple[int, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """The reason in words."""
-        return str(Reason(self.reason).label)
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """How many get it later, why, until when the last of them, and a few of them."""
-
-    reason: str
-    people: int
-    until: datetime
-    samples: tuple[int, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """The reason in words."""
-        return str(Reason(self.reason).label)
-
-
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """What a job would do at the moment ``at``.
-
-    ``audience`` = the sum of ``losses`` + ``now`` + ``later``. ``units`` is what it costs (0 for a long-term template),
-    ``stock`` what the template has left in the whole mini-program afterwards (units in use included), ``lapsing`` how
-    many of those end within seven days; ``seconds`` is how long ``now`` takes at the job's pace. ``trouble`` says why
-    nothing could be sent at all as it stands; the numbers are then those of the job without that trouble.
-    ``is_estimate``: who has words that do not fit is reckoned from a part of the people.
-    """
-
-    at: datetime
-    audience: int
-    losses: tuple[Loss, ...]
-    now: int
-    waits: tuple[Wait, ...]
-    units: int
-    stock: int
-    lapsing: int
-    seconds: int
-    pace: int
-    trouble: str = ""
-    is_estimate: bool = False
-
-    @property
-    def later(self) -> int:
-        """How many wait first."""
-        return sum(wait.people for wait in self.waits)
-
-    @property
-    def sent(self) -> int:
-        """How many messages are to be expected."""
-        return self.now + self.later
-
-    @property
-    def until(self) -> datetime | None:
-        """When the last of those who wait may get it."""
-        return max((wait.until for wait in self.waits), default=None)
-
-    @property
-    def by_reason(self) -> dict[str, int]:
-        """Reason → people who get nothing."""
-        return {loss.reason: loss.people for loss in self.losses}
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as JSON can keep it."""
-        kept = asdict(self)
-        kept["at"] = self.at.isoformat()
-        kept["waits"] = [{**asdict(wait), "until": wait.until.isoformat()} for wait in self.waits]
-        return kept
-
-    @classmethod
-    def from_json(cls, kept: dict[str, Any]) -> Rehearsal:
-        """Return what ``as_json`` kept."""
-        losses = tuple(Loss(one["reason"], one["people"], tuple(one["samples"])) for one in kept["losses"])
-        waits = tuple(
-            Wait(one["reason"], one["people"], datetime.fromisoformat(one["until"]), tuple(one["samples"]))
-            for one in kept["waits"]
-        )
-        return cls(**{**kept, "at": datetime.fromisoformat(kept["at"]), "losses": losses, "waits": waits})
-
-
 def rehearse(job: SendJob) -> Rehearsal:
     """Send a job through all gates without sending it. Raises ``Refused`` for an audience whose rule makes no sense.
 
     It may be a draft of a transaction that is rolled back afterwards, and its words may be unfinished.
     """
     now = database_now()
-    run = _Run(job, at=max(job.starts_at or now, now))
-    run.count()
-    wording = _wording(job)
-    is_estimate = bool(wording and wording.placeholders) and run.lose_content(wording)  # type: ignore[arg-type]
-    return run.result(is_estimate=is_estimate)
+    with reckoning():
+        run = _Run(job, at=max(job.starts_at or now, now))
+        run.count()
+        wording = _wording(job)
+        is_estimate = bool(wording and wording.placeholders) and run.lose_content(wording)  # type: ignore[arg-type]
+        return run.result(is_estimate=is_estimate)
 
 
 def _wording(job: SendJob) -> Wording | None:
@@ -179,6 +91,14 @@ def _wording(job: SendJob) -> Wording | None:
         return previews.wording_of(variant, template=job.template) if variant else None
     except Refused:
         return None
+
+
+class _Others(NamedTuple):
+    """People nothing is special about but their consent: all, whose unit does not last, whose lasts and ends soon."""
+
+    people: int = 0
+    short: int = 0
+    soon: int = 0
 
 
 class _Run:
@@ -199,29 +119,100 @@ class _Run:
         self.samples: dict[str, set[int]] = defaultdict(set)
 
     def count(self) -> None:
-        """Count everybody: two statements, and one for a few who hold no consent."""
+        """Count everybody, those apart, and what consent the others hold; name a few."""
         self.audience = self.everybody.count()
-        for answers, people, keys in self._groups(self.everybody):
-            self._let_through(*answers, people=people, keys=keys)
+        others = self._holders()
+        for answers, people, keys in self._groups(self._apart()):
+            others = self._without(others, answers, people=people)
+            if answers[0] != Reason.FORGOTTEN:
+                self._let_through(*answers, people=people, keys=keys)
+        self._let_others_through(others)
         self.lost[Reason.NO_CONSENT] += self.audience - self.lost.total() - self.passed.total()
         if self.lost[Reason.NO_CONSENT] and not self.samples[Reason.NO_CONSENT]:
             holders = _consent(self.job, at=self.at).filter(subscriber=OuterRef("pk"))
             without = self.everybody.filter(~Exists(holders)).order_by("pk").values_list("pk", flat=True)
             self.samples[Reason.NO_CONSENT].update(without[:SAMPLES])
 
+    # --- those who are all alike -------------------------------------------------------------------------------------
+
+    def _holders(self) -> _Others:
+        """Count who holds consent, whatever else there is about them."""
+        held = _consent(self.job, at=self.at).order_by()
+        if not self._is_everybody:
+            held = held.filter(subscriber__in=self.everybody.values("pk"))
+        if not self.job.template.is_counted:
+            return _Others(people=held.count())
+        _fate, moment = self._fate_of_others()
+        lasts = Q(expires_at__isnull=True) | Q(expires_at__gte=_hour(moment.at if moment and moment.at else self.at))
+        persons = held.values("subscriber_id").annotate(
+            ending=Count("template_id", filter=Q(expires_at__lte=self.at + SOON)),
+            lasting=Count("template_id", filter=lasts),
+        )
+        told = persons.aggregate(
+            people=Count("*"),
+            short=Count("subscriber_id", filter=Q(lasting=0)),
+            soon=Count("subscriber_id", filter=Q(ending__gt=0, lasting__gt=0)),
+        )
+        return _Others(**told)
+
+    @property
+    def _is_everybody(self) -> bool:
+        return selection.is_everybody(self.job.audience) and (
+            self.job.audience.mini_program_id == self.job.template.mini_program_id
+        )
+
+    def _apart(self) -> QuerySet[Subscriber]:
+        """Return who is not like the others; of everybody, also those who are forgotten and hold a unit still."""
+        people = self.everybody
+        if self._is_everybody:
+            people = Subscriber.objects.filter(mini_program_id=self.job.audience.mini_program_id)
+        return people.filter(gates.apart(self.job, at=self.at))
+
+    def _fate_of_others(self) -> tuple[str, Moment | None]:
+        never = Reason.TOO_LATE if gates.is_too_late(self.job, at=self.at) else ""
+        return self._fate(never, gates.NO_WISHES, None)
+
+    def _without(self, others: _Others, answers: Sequence[Any], *, people: int) -> _Others:
+        """Return the others without so many of those apart."""
+        *_gates, lasts, is_soon = answers
+        _reason, moment = self._fate_of_others()
+        is_short = bool(moment and moment.at and lasts and lasts < _hour(moment.at))
+        is_soon = bool(is_soon) and not is_short
+        return _Others(others.people - people, others.short - is_short * people, others.soon - is_soon * people)
+
+    def _let_others_through(self, others: _Others) -> None:
+        reason, moment = self._fate_of_others()
+        if moment is None:
+            self.lost[reason] += others.people
+        else:
+            self.lost[Reason.NO_CONSENT] += others.short
+            self._pass(moment, others.soon, is_soon=True)
+            self._pass(moment, others.people - others.short - others.soon, is_soon=False)
+        if moment is None or moment.reason or others.short:
+            self._name_some()
+
+    def _name_some(self) -> None:
+        """Look at some who hold consent, only to name them."""
+        held = _consent(self.job, at=self.at).order_by("subscriber_id").values_list("subscriber_id", flat=True)
+        some = self.everybody.filter(pk__in=list(held.distinct()[:LOOKED_AT]))
+        for (never, *answers), _people, keys in self._groups(some):
+            *wishes, lasts, _is_soon = answers
+            self._name(*self._fate(never, gates.Wishes(*wishes), lasts), keys=keys)
+
+    # --- those apart -------------------------------------------------------------------------------------------------
+
     def _groups(self, people: QuerySet[Subscriber], *values: str) -> Iterator[tuple[list[Any], int, tuple[int, int]]]:
         """Yield what people who hold consent have in common: the answers of the gates, how many, and two of them."""
-        # SQLite finds a relation sooner than it builds a set of them; PostgreSQL takes a guess for a price otherwise.
-        are_many = connection.vendor == "postgresql"
-        asked = gates.asked(self.job, people=people, at=self.at, are_many=are_many).values(
+        asked = gates.asked(self.job, people=people, at=self.at, are_many=True).filter(_holding(self.job, at=self.at))
+        rows = asked.values(
             *("never", "time_zone", "quiet_from", "quiet_until", *values),
             subscriber_id=F("pk"),
             paused=_Minute("paused_until"),
             day_filled=_Minute("day_cap"),
             week_filled=_Minute("week_cap"),
-        )
+        ).annotate(**_ends(self.job, at=self.at))
         by = ("never", *WISHES, "lasts", "is_soon", *values)
-        for row in count_groups(asked, beside=_units(self.job, at=self.at), on="subscriber_id", by=by):
+        for row in count_groups(rows.order_by(), on="subscriber_id", by=by):
             yield list(row[:-3]), row[-3], (row[-2], row[-1])
 
     def _fate(self, never: str, wishes: gates.Wishes, lasts: datetime | None) -> tuple[str, Moment | None]:
@@ -232,21 +223,28 @@ class _Run:
         if moment.at is None:
             return moment.reason or Reason.TOO_LATE, None
         # The unit has to last until then; its end is known to the hour.
-        hour = moment.at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        return (Reason.NO_CONSENT, None) if lasts and lasts < hour else ("", moment)
+        return (Reason.NO_CONSENT, None) if lasts and lasts < _hour(moment.at) else ("", moment)
 
     def _let_through(self, never: str, *answers: Any, people: int, keys: tuple[int, int]) -> None:
         *wishes, lasts, is_soon = answers
         reason, moment = self._fate(never, gates.Wishes(*wishes), lasts)
+        self._name(reason, moment, keys=keys)
         if moment is None:
             self.lost[reason] += people
-            self.samples[reason].update(keys)
-            return
+        else:
+            self._pass(moment, people, is_soon=bool(is_soon))
+
+    def _pass(self, moment: Moment, people: int, *, is_soon: bool) -> None:
         waits_for = moment.reason or ""
-        self.passed[waits_for, bool(is_soon)] += people
-        if moment.reason and moment.at:
+        self.passed[waits_for, is_soon] += people
+        if people and moment.reason and moment.at:
             self.until[waits_for] = max(moment.at, self.until.get(waits_for, moment.at))
-            self.samples[f"wait {waits_for}"].update(keys)
+
+    def _name(self, reason: str, moment: Moment | None, *, keys: Iterable[int]) -> None:
+        if moment is None:
+            self.samples[reason].update(keys)
+        elif moment.reason:
+            self.samples[f"wait {moment.reason}"].update(keys)
 
     def lose_content(self, wording: Wording) -> bool:
         """Write the words for people who would get them; return whether they were too many to write for each."""
@@ -327,22 +325,32 @@ def _consent(job: SendJob, *, at: datetime) -> QuerySet[Any, Any]:
     return previews.units(job.template).filter(Q(expires_at__isnull=True) | Q(expires_at__gt=at))
 
 
-def _units(job: SendJob, *, at: datetime) -> QuerySet[Any, Any]:
-    """Return for each person with consent how long it lasts, and whether the unit that goes first ends soon."""
-    held = _consent(job, at=at).values("subscriber_id")
-    ends_soon = When(first__lte=at + SOON, then=Value(True))
-    columns: dict[str, Any] = {
-        "first": Min("expires_at"),
-        "lasts": _Hour(Max(Coalesce("expires_at", Value(NO_END)))),
-        "is_soon": Case(ends_soon, default=Value(False), output_field=BooleanField()),
-    }
+def _holding(job: SendJob, *, at: datetime) -> Q:
+    """Return ``_consent`` as a condition on people."""
     if not job.template.is_counted:
-        columns = {
+        return Q(subscriptions__template=job.template_id, subscriptions__state=Subscription.State.ON)
+    ends_later = Q(grants__expires_at__isnull=True) | Q(grants__expires_at__gt=at)
+    states = [Literal(state.value) for state in sorted(Grant.COUNTABLE)]
+    return Q(ends_later, grants__template=job.template_id, grants__state__in=states)
+
+
+def _ends(job: SendJob, *, at: datetime) -> dict[str, Any]:
+    """Return for each person with consent how long it lasts, and whether the unit that goes first ends soon."""
+    if not job.template.is_counted:
+        return {
             "lasts": Cast(Value(None), DateTimeField()),
             "is_soon": Value(False, output_field=BooleanField()),
         }
-    rows: QuerySet[Any, Any] = held.annotate(**columns)
-    return rows
+    ends_soon = When(first__lte=at + SOON, then=Value(True))
+    return {
+        "first": Min("grants__expires_at"),
+        "lasts": _Hour(Max(Coalesce("grants__expires_at", Value(NO_END)))),
+        "is_soon": Case(ends_soon, default=Value(False), output_field=BooleanField()),
+    }
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 class _Cut(Func):

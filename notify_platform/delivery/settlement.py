@@ -6,6 +6,7 @@ transaction of set-based statements; what follows comes after it.
 
 from __future__ import annotations
 
+import logging
 import random
 import uuid
 from collections import defaultdict
@@ -46,8 +47,12 @@ from templates_app.models import MessageTemplate, MiniProgram
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
+logger = logging.getLogger(__name__)
+
 State = Delivery.State
 LAST_WORDS = frozenset({State.ACCEPTED, State.FAILED})
+# What happens all day is not worth a line.
+EVERYDAY = frozenset({Word.ACCEPTED, Word.NOT_SUBSCRIBED})
 MINUTE_LIMIT_SECONDS = 60.0
 CLOSE_BATCH = 500
 
@@ -216,6 +221,7 @@ def _revoke(messages: Sequence[Message]) -> None:
 
 
 def _follow(mini_program: MiniProgram, ours: Sequence[Landed]) -> None:
+    _tell(mini_program, ours)
     people.mark_unreachable([item.message.subscriber_id for item in ours if item.result.outcome.word is Word.BAD_USER])
     by_effect: dict[JobEffect, list[Landed]] = defaultdict(list)
     for item in ours:
@@ -224,11 +230,26 @@ def _follow(mini_program: MiniProgram, ours: Sequence[Landed]) -> None:
         _EFFECTS[effect](mini_program, items)
 
 
+def _tell(mini_program: MiniProgram, ours: Sequence[Landed]) -> None:
+    """One line for each kind of outcome that is not everyday life."""
+    by_outcome: dict[tuple[Word, int | None], list[Message]] = defaultdict(list)
+    for item in ours:
+        if item.result.outcome.word not in EVERYDAY:
+            by_outcome[item.result.outcome.word, item.result.code].append(item.message)
+    for (word, code), messages in by_outcome.items():
+        level = logging.WARNING if word is Word.UNKNOWN else logging.INFO
+        ids = [message.delivery_id for message in messages]
+        about = {"mini_program": mini_program.pk, "deliveries": ids}
+        logger.log(level, "%d messages: %s (%s)", len(ids), word, code, extra=about)
+
+
 def _nothing(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
     """Most outcomes concern nobody else; whether they come in floods is for the ``watch`` to say."""
 
 
 def _slow_down(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
+    about = {"mini_program": mini_program.pk}
+    logger.warning("WeChat's limit a minute is reached: nothing leaves for %d s", MINUTE_LIMIT_SECONDS, extra=about)
     pacing.hold(pacing.pace_of(mini_program), seconds=MINUTE_LIMIT_SECONDS)
 
 

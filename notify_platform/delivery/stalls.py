@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from notify_platform.core.clock import database_now
+from notify_platform.core.clock import beijing_midnight, database_now
 from notify_platform.core.models import Bell, WorkerNode
 from notify_platform.delivery import pacing, speed
 from notify_platform.delivery.models import Delivery, Pace
@@ -28,6 +28,7 @@ class Cause(StrEnum):
     """What keeps a job from sending."""
 
     CLOCK = "clock"
+    BUDGET = "budget"
     NO_WORKER = "no_worker"
     QUEUE = "queue"
     TOKEN = "token"  # noqa: S105 - a word, not a secret
@@ -58,6 +59,8 @@ def of_job(job: SendJob) -> Stall | None:
     if due_at > now + SHORTLY:
         # Nobody need wait two minutes to learn that everybody's clock says no.
         return Stall(Cause.CLOCK, since=since, until=due_at, reason=reason)
+    if not pacing.left_today(job.mini_program):
+        return Stall(Cause.BUDGET, since=since, until=beijing_midnight(now) + timedelta(days=1))
     if since > now - AFTER:
         return None
     return _why(job, now=now, since=since)

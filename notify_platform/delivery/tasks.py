@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from notify_platform.core import queue
+from notify_platform.core import logs, queue
+from notify_platform.delivery import limits
 from notify_platform.delivery import upkeep as keeping
 from notify_platform.delivery.engine import Engine
 from templates_app.models import MiniProgram
@@ -25,7 +26,7 @@ def deliver(mini_program_id: int) -> None:
     mini_program = MiniProgram.objects.filter(pk=mini_program_id).first()
     if mini_program is None or stopping():
         return
-    with queue.driver_place() as have_place:
+    with logs.about(mini_program=mini_program_id), queue.driver_place() as have_place:
         if not have_place:
             return  # whoever holds the places rings on, and so does the next tick
         is_alone = len(keeping.mini_programs_with_work()) <= 1
@@ -45,9 +46,20 @@ def upkeep() -> None:
     _ring_for_work()
 
 
+def quota(mini_program_id: int) -> None:
+    """Ask WeChat whether a mini-program that reached its daily limit may go on."""
+    queue.answer("quota", mini_program_id)
+    if mini_program := MiniProgram.objects.filter(pk=mini_program_id).first():
+        with logs.about(mini_program=mini_program_id):
+            limits.ask(mini_program)
+
+
 def _ring_for_work() -> None:
     for mini_program in keeping.mini_programs_with_work():
         queue.ring("deliver", mini_program.pk)
+    for pk in limits.to_ask_for():
+        if queue.take_turn(f"quota/{pk}", every=limits.ASK_EVERY):
+            queue.ring("quota", pk)
 
 
 def _engine(mini_program: MiniProgram) -> Engine:

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from notify_platform.core import outages
 from notify_platform.core.errors import Refused
-from notify_platform.delivery import claims, fanout, retention, settlement
+from notify_platform.delivery import claims, fanout, limits, pacing, retention, settlement
 from notify_platform.delivery.models import Delivery
 from notify_platform.jobs import jobs, series
 from notify_platform.jobs.models import SendJob
@@ -35,7 +35,8 @@ def tick() -> bool:
     closed = [settlement.close_unknown(mini_program) for mini_program in MiniProgram.objects.all()]
     kept = [_fan_out(), _cancel(), _close_cancelled(), _finish()]
     consent = [validity.apply(), validity.lapse()]
-    return any([series.make_due(), jobs.start_due(), released, lost, *closed, *consent, *kept, _tidy()])
+    started = [limits.begin_day(), series.make_due(), jobs.start_due()]
+    return any([*started, released, lost, *closed, *consent, *kept, _tidy()])
 
 
 def _fan_out() -> int:
@@ -73,7 +74,8 @@ def _each(some: Iterable[SendJob], do: Callable[[SendJob], bool]) -> int:
         except outages.AWAY:
             raise  # the database is away, for all of them
         except Exception:
-            logger.exception("job %s cannot be kept moving", job.pk)
+            about = {"job": job.pk, "mini_program": job.mini_program_id}
+            logger.exception("job %s cannot be kept moving", job.pk, extra=about)
     return done
 
 
@@ -102,25 +104,25 @@ def due() -> Q:
     lapsed = Delivery.objects.filter(state__in=Delivery.IN_FLIGHT, lease_until__lte=Now())
     unknown = Delivery.objects.filter(state=Delivery.State.UNKNOWN, settled_at__isnull=True)
     expired = Grant.objects.filter(state=Grant.State.AVAILABLE, expires_at__lte=Now())
-    moving = SendJob.objects.filter(started | clearing)
+    moving = SendJob.objects.filter(started | clearing | jobs.LIMITED)
     sending = Q(Exists(moving)) | Exists(lapsed) | Exists(unknown) | Exists(series.due())
     return sending | Exists(expired) | Exists(validity.changed()) | retention.due()
 
 
 def mini_programs_with_work() -> list[MiniProgram]:
-    """Return the mini-programs that have a message due this moment in a running job."""
-    due = _due(until=Now())
-    return list(MiniProgram.objects.filter(pk__in=due.values("mini_program")).order_by("pk"))
+    """Return the mini-programs that have a message due this moment in a running job, and some of their day left."""
+    return list(_with_work(until=Now()).order_by("pk"))
 
 
 def is_idle() -> bool:
-    """Whether nothing is under way, and nothing in a running job becomes due within a minute."""
+    """Whether nothing is under way, and nothing in a running job becomes due within a minute and may leave today."""
     in_flight = Delivery.objects.filter(state__in=Delivery.IN_FLIGHT).exists()
     freezing = SendJob.objects.filter(state=SendJob.State.RUNNING, fanned_out_at__isnull=True).exists()
-    return not in_flight and not freezing and not _due(until=Now() + SOON).exists()
+    return not in_flight and not freezing and not _with_work(until=Now() + SOON).exists()
 
 
-def _due(*, until: Combinable) -> QuerySet[SendJob]:
-    """Return the running jobs with a message waiting for a moment by ``until``: one index probe for each job."""
+def _with_work(*, until: Combinable) -> QuerySet[MiniProgram]:
+    """Return whose running jobs have a message waiting for a moment by ``until``: one index probe for each job."""
     waiting = Delivery.objects.filter(job=OuterRef("pk"), state=Delivery.State.WAITING, due_at__lte=until)
-    return SendJob.objects.filter(Exists(waiting), state=SendJob.State.RUNNING)
+    due = SendJob.objects.filter(Exists(waiting), state=SendJob.State.RUNNING)
+    return MiniProgram.objects.filter(~Exists(pacing.used_up()), pk__in=due.values("mini_program"))

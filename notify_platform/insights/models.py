@@ -38,6 +38,26 @@ class SendingTally(models.Model):
         return f"{self.job_id} {self.day}: {self.left}"
 
 
+class RefusalTally(models.Model):
+    """How many messages of one job that left on one day WeChat refused with one code. Beside ``SendingTally``."""
+
+    # The unique constraint finds the refusals of a job.
+    job = models.ForeignKey(SendJob, on_delete=models.CASCADE, db_index=False, related_name="+", verbose_name=_("job"))
+    day = models.DateField(_("day"))
+    code = models.IntegerField(_("code"))
+    messages = models.PositiveBigIntegerField(_("messages"))
+
+    class Meta:
+        verbose_name = _("tally of refusals")
+        verbose_name_plural = _("tallies of refusals")
+        constraints = [
+            models.UniqueConstraint(fields=["job", "day", "code"], name="refusal_tally_once_per_job_day_and_code")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} {self.day} {self.code}: {self.messages}"
+
+
 class StockTally(models.Model):
     """The units of one template in stock, as they were counted last. ``insights.stock`` is the only writer."""
 
@@ -46,6 +66,7 @@ class StockTally(models.Model):
     )
     available = models.PositiveBigIntegerField(_("in stock"), default=0)
     lapsing = models.PositiveBigIntegerField(_("lapse within 7 days"), default=0)
+    lapsing_next = models.PositiveBigIntegerField(_("lapse within 24 hours"), default=0)
     counted_at = models.DateTimeField(_("counted"))
 
     class Meta:

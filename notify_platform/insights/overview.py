@@ -19,6 +19,8 @@ from subscriptions.models import AskingTally
 SHOWN: Final = 7
 # So many before them, to say whether it was more or less.
 COMPARED: Final = 2 * SHOWN
+# So many messages without a single word of WeChat about them are no accident.
+UNTOLD: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,20 @@ def of_programs(ids: Collection[int]) -> Mapping[int, Overview]:
     for (pk, day), sums in [*_answers(ids, since=since).items(), *_messages(ids, since=since).items()]:
         if pk in found and day in found[pk].by_day:
             found[pk].by_day[day] += sums
+    return found
+
+
+def untold(seen: Mapping[int, Overview]) -> Mapping[int, int]:
+    """Return mini-program id → messages WeChat has accepted since yesterday and of whose end it has told nothing.
+
+    Only where there are so many that it is no accident: WeChat's pushes do not arrive.
+    """
+    found: dict[int, int] = {}
+    for pk, one in seen.items():
+        lately = [sums for _day, sums in one.shown[-2:]]
+        accepted = sum(sums.accepted for sums in lately)
+        if accepted >= UNTOLD and not any(sums.delivered or sums.undelivered for sums in lately):
+            found[pk] = accepted
     return found
 
 

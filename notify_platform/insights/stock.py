@@ -17,6 +17,10 @@ from templates_app.models import MessageTemplate
 # So many units are counted while a person waits for the page.
 LITTLE: Final = 50_000
 SOON: Final = timedelta(days=7)
+NEXT: Final = timedelta(days=1)
+
+
+COLUMNS: Final = ("available", "lapsing", "lapsing_next")
 
 
 class Stock(NamedTuple):
@@ -52,20 +56,19 @@ def of_programs(ids: Collection[int]) -> Stocks:
 def tally() -> int:
     """Count the stock of every template; returns how many templates there are."""
     now = timezone.now()
-    counted = {
-        template_id: (available, lapsing)
-        for template_id, available, lapsing in _units().values_list("template").order_by().annotate(**_sums(now))
-    }
+    next_ones = Count("pk", filter=Q(expires_at__lte=now + NEXT))
+    units = _units().values_list("template").order_by().annotate(**_sums(now), next=next_ones)
+    counted = {template_id: sums for template_id, *sums in units}
     templates = MessageTemplate.objects.filter(kind__in=MessageTemplate.COUNTED_KINDS).values_list("pk", flat=True)
     rows = []
     for pk in templates:
-        available, lapsing = counted.get(pk, (0, 0))
-        rows.append(StockTally(template_id=pk, available=available, lapsing=lapsing, counted_at=now))
+        sums = dict(zip(COLUMNS, counted.get(pk, (0, 0, 0)), strict=True))
+        rows.append(StockTally(template_id=pk, counted_at=now, **sums))
     StockTally.objects.bulk_create(
         rows,
         update_conflicts=True,
         unique_fields=["template"],
-        update_fields=["available", "lapsing", "counted_at"],
+        update_fields=[*COLUMNS, "counted_at"],
         batch_size=500,
     )
     return len(rows)

@@ -34,6 +34,9 @@ State = SendJob.State
 TEST_LASTS = timedelta(hours=1)
 # Scheduled, its time has come, and no pattern of a series.
 DUE = Q(state=State.SCHEDULED, starts_at__lte=Now()) & (Q(series__isnull=True) | Q(occurrence__isnull=False))
+# Paused until WeChat has quota again: goes on by itself, so whatever stops a running job has to stop it, too.
+LIMITED = Q(state=State.PAUSED, pause_reason=SendJob.PauseReason.DAILY_LIMIT)
+GOING = Q(state=State.RUNNING) | LIMITED
 
 
 def submit(job: SendJob, *, by: AbstractBaseUser | None, rehearsal: Mapping[str, Any] | None = None) -> None:
@@ -190,7 +193,7 @@ def start_due() -> int:
         except OperationalError:
             raise  # the database is away, for all of them
         except Exception:
-            logger.exception("job %s cannot be started", job.pk)
+            logger.exception("job %s cannot be started", job.pk, extra=_of(job))
             continue
         started += 1
     return started
@@ -225,9 +228,10 @@ def make_occurrence(pattern: SendJob, *, day: date, starts_at: datetime, not_aft
 
 
 def pause(job: SendJob, *, by: AbstractBaseUser) -> None:
-    """Stand still; at most the wave that is leaving still leaves."""
+    """Stand still until a person resumes; at most the wave that is leaving still leaves."""
     with transaction.atomic():
-        moved = _move(job, frm={State.RUNNING}, to=State.PAUSED, pause_reason=SendJob.PauseReason.OPERATOR)
+        by_person = {"pause_reason": SendJob.PauseReason.OPERATOR, "pause_detail": "", "paused_at": Now()}
+        moved = _move(job, frm={State.RUNNING, State.PAUSED}, only=GOING, to=State.PAUSED, **by_person)
         _require(moved, job, _("Only a running job can be paused."))
         audit(by, action="pause", subject=_subject(job), mini_program=job.mini_program_id)
 
@@ -246,19 +250,15 @@ def pause_all(
         whom |= Q(mini_program=mini_program)
     if template:
         whom |= Q(template=template)
+    words = {"reason": str(reason), "detail": detail}
     with transaction.atomic():
-        running = list(SendJob.objects.select_for_update().filter(whom, state=State.RUNNING).order_by("pk"))
+        going = SendJob.objects.select_for_update().filter(whom, GOING).exclude(pause_reason=reason)
+        running = list(going.order_by("pk"))
         for job in running:
-            audit(
-                None,
-                action="pause",
-                subject=_subject(job),
-                mini_program=job.mini_program_id,
-                reason=str(reason),
-                detail=detail,
-            )
-        return SendJob.objects.filter(pk__in=[job.pk for job in running], state=State.RUNNING).update(
-            state=State.PAUSED, pause_reason=reason, pause_detail=detail[:400]
+            logger.warning("the job is paused: %s", reason, extra=_of(job))
+            audit(None, action="pause", subject=_subject(job), mini_program=job.mini_program_id, **words)
+        return SendJob.objects.filter(GOING, pk__in=[job.pk for job in running]).update(
+            state=State.PAUSED, pause_reason=reason, pause_detail=detail[:400], paused_at=Now()
         )
 
 
@@ -267,6 +267,17 @@ def resume(job: SendJob, *, by: AbstractBaseUser) -> None:
     with transaction.atomic():
         _require(_move(job, frm={State.PAUSED}, to=State.RUNNING), job, _("Only a paused job can go on."))
         audit(by, action="resume", subject=_subject(job), mini_program=job.mini_program_id)
+
+
+def resume_limited(which: Q, *, why: str) -> int:
+    """The engine lets those jobs go on that wait for WeChat's quota and for nothing else; returns how many."""
+    words = {"reason": str(SendJob.PauseReason.DAILY_LIMIT), "detail": why}
+    with transaction.atomic():
+        limited = list(SendJob.objects.select_for_update().filter(LIMITED, which).order_by("pk"))
+        for job in limited:
+            _move(job, frm={State.PAUSED}, to=State.RUNNING)
+            audit(None, action="resume", subject=_subject(job), mini_program=job.mini_program_id, **words)
+    return len(limited)
 
 
 def cancel(job: SendJob, *, by: AbstractBaseUser) -> None:
@@ -345,10 +356,18 @@ def _hand_over_outgrown(job: SendJob) -> bool:
     return True
 
 
-def _move(job: SendJob, *, frm: Collection[str], to: SendJob.State, **changes: Any) -> bool:
+def _move(job: SendJob, *, frm: Collection[str], to: SendJob.State, only: Q | None = None, **changes: Any) -> bool:
     if to != State.PAUSED:
-        changes = {"pause_reason": "", "pause_detail": "", **changes}
-    return SendJob.objects.filter(pk=job.pk, state__in=frm).update(state=to, **changes) == 1
+        changes = {"pause_reason": "", "pause_detail": "", "paused_at": None, **changes}
+    moved = SendJob.objects.filter(only or Q(), pk=job.pk, state__in=frm).update(state=to, **changes) == 1
+    if moved:
+        logger.info("the job is %s", to, extra=_of(job))
+    return moved
+
+
+def _of(job: SendJob) -> Mapping[str, int]:
+    """Return the fields of a line in the log."""
+    return {"job": job.pk, "mini_program": job.mini_program_id}
 
 
 def _version(job: SendJob, *, by: AbstractBaseUser | None, is_approved: bool) -> dict[str, Any]:

@@ -119,6 +119,7 @@ class SendJob(models.Model):
     card_state = models.CharField(_("cards open"), max_length=12, choices=MiniProgram.State, blank=True, editable=False)
     pause_reason = models.CharField(_("why paused"), max_length=20, choices=PauseReason, blank=True, editable=False)
     pause_detail = models.CharField(_("what to do"), max_length=400, blank=True, editable=False)
+    paused_at = models.DateTimeField(_("paused since"), null=True, editable=False)
     refusal = models.CharField(_("why refused"), max_length=400, blank=True, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -183,11 +184,13 @@ class SendJob(models.Model):
             ),
         ]
         indexes = [
-            # The engine's question, asked all day: which jobs run, which are due, which are being cleared away?
+            # The engine's question, asked all day: which jobs run, are due, are being cleared away, wait for WeChat?
             models.Index(
                 fields=["state", "starts_at"],
                 name="job_due",
-                condition=Q(state__in=["scheduled", "running"]) | Q(state="cancelled", ended_at__isnull=True),
+                condition=Q(state__in=["scheduled", "running"])
+                | Q(state="cancelled", ended_at__isnull=True)
+                | Q(state="paused", pause_reason="daily_limit"),
             ),
             # The list of one mini-program's jobs, newest first.
             models.Index(fields=["mini_program", "-id"], name="job_list"),
@@ -195,6 +198,11 @@ class SendJob(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def goes_on_by_itself(self) -> bool:
+        """Whether it is paused only until WeChat takes messages again (``delivery.limits``)."""
+        return self.state == self.State.PAUSED and self.pause_reason == self.PauseReason.DAILY_LIMIT
 
     @property
     def is_pattern(self) -> bool:

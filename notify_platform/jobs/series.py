@@ -185,7 +185,8 @@ def make_due() -> int:
         except OperationalError:
             raise  # the database is away, for all of them
         except Exception:
-            logger.exception("series %s cannot be kept moving", series.pk)
+            about = {"mini_program": series.mini_program_id}
+            logger.exception("series %s cannot be kept moving", series.pk, extra=about)
     return done
 
 

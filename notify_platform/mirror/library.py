@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from django.db import transaction
@@ -17,6 +18,7 @@ from notify_platform.core.errors import Refused
 from notify_platform.core.models import audit
 from notify_platform.jobs.models import SendJob, Trigger
 from notify_platform.mirror.sync import sync
+from notify_platform.wechat import tokens
 from notify_platform.wechat.gateway import (
     FIRST_SERVICE_CARD,
     Category,
@@ -27,8 +29,6 @@ from notify_platform.wechat.gateway import (
     WeChatUnreachable,
     gateway_for,
 )
-from notify_platform.wechat.outcomes import Word
-from notify_platform.wechat.tokens import current_token
 from subscriptions.models import Scene
 from templates_app import catalog
 from templates_app.catalog import SnapshotReport
@@ -178,21 +178,11 @@ def _sync(mini_program: MiniProgram) -> SnapshotReport:
 def _ask(mini_program: MiniProgram, call: Callable[[Gateway, str], Answer]) -> Answer:
     gateway = gateway_for(mini_program, concurrency=1)
     try:
-        return _ask_through(gateway, mini_program, call)
+        return tokens.ask(mini_program, gateway=gateway, call=partial(call, gateway))
     except (WeChatRefused, WeChatUnreachable) as error:
         raise Refused(in_words(error), code="wechat") from error
     finally:
         gateway.close()
-
-
-def _ask_through(gateway: Gateway, mini_program: MiniProgram, call: Callable[[Gateway, str], Answer]) -> Answer:
-    token = current_token(mini_program, gateway=gateway)
-    try:
-        return call(gateway, token)
-    except WeChatRefused as refusal:
-        if refusal.word is not Word.TOKEN:
-            raise
-    return call(gateway, current_token(mini_program, gateway=gateway, stale=token))
 
 
 def in_words(error: WeChatRefused | WeChatUnreachable) -> str:

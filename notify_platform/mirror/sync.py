@@ -11,9 +11,8 @@ from notify_platform.core import queue
 from notify_platform.core.clock import database_now
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
-from notify_platform.wechat.gateway import Gateway, WeChatRefused, gateway_for
-from notify_platform.wechat.outcomes import Word
-from notify_platform.wechat.tokens import current_token
+from notify_platform.wechat import tokens
+from notify_platform.wechat.gateway import Gateway, gateway_for
 from templates_app import catalog
 from templates_app.catalog import SnapshotReport
 from templates_app.models import MiniProgram, TemplateChange
@@ -28,7 +27,7 @@ def sync(mini_program: MiniProgram, *, gateway: Gateway | None = None) -> Snapsh
     opened = gateway or gateway_for(mini_program, concurrency=1)
     asked_at = database_now()
     try:
-        rows = _rows(mini_program, gateway=opened)
+        rows = tokens.ask(mini_program, gateway=opened, call=lambda token: opened.templates(token=token))
     finally:
         if gateway is None:
             opened.close()
@@ -55,14 +54,3 @@ def _stop_what_broke(mini_program: MiniProgram, *, since: datetime) -> None:
         jobs.pause_all(reason=SendJob.PauseReason.TEMPLATE, detail=detail % title, template=change.template)
         reason = gettext("WeChat has changed the keywords of “%(title)s”. Compare them, then hand the job over again.")
         jobs.send_back_all(template=change.template, reason=reason % title)
-
-
-def _rows(mini_program: MiniProgram, *, gateway: Gateway) -> list[dict[str, object]]:
-    """Return WeChat's rows; a refused token is fetched afresh once, as anybody may have replaced it."""
-    token = current_token(mini_program, gateway=gateway)
-    try:
-        return gateway.templates(token=token)
-    except WeChatRefused as refusal:
-        if refusal.word is not Word.TOKEN:
-            raise
-    return gateway.templates(token=current_token(mini_program, gateway=gateway, stale=token))

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 # libcurl's error codes by name: its own texts hold addresses.
 ERRORS: Final = {
-    code: name.removeprefix("E_").replace("_", " ").lower()
+    code: name.removeprefix("E_").removeprefix("FTP_").replace("_", " ").lower()
     for name, code in vars(pycurl).items()
     if name.startswith("E_") and not name.startswith("E_MULTI_")
 }
@@ -43,10 +43,8 @@ CLOSED: Final = "the courier is closed"
 TOO_LATE: Final = "it could not leave in time"
 # libcurl would add an Accept of its own, and ask before it sends a long body.
 HEADERS: Final = [*(f"{name}: {value}" for name, value in JSON_HEADERS.items()), "Accept:", "Expect:"]
-# libcurl looks once a second whether the server has closed a kept connection, and throws it away then.
-DISTRUST_SECONDS: Final = 1.1
-# Linux tells of a hang-up without a read; elsewhere such a message is lost, and its fate unknown, without need.
-HANG_UP: Final = getattr(select, "POLLRDHUP", 0)
+# Not on Windows: there a message given to a connection the server has just closed is lost without need.
+CAN_POLL: Final = hasattr(select, "poll")
 # select() cannot watch a socket whose number is above 1023: look at such ones now and then.
 BLIND_WAIT_SECONDS: Final = 0.05
 
@@ -117,6 +115,13 @@ class Courier:
                 self._start()
             self._ring()
 
+    def recall(self) -> list[Parcel]:
+        """Take back and return what has not left yet; it does not land."""
+        with self._lock:
+            recalled = list(self._waiting)
+            self._waiting.clear()
+        return recalled
+
     def close(self) -> None:
         """Wait for what flies; what still waits lands as not sent. Takes no longer than one parcel can."""
         with self._lock:
@@ -155,7 +160,8 @@ class Courier:
         riders: list[_Rider] = []
         reason = CLOSED
         try:
-            riders += [_Rider(self._options) for _ in range(self._concurrency)]
+            kept: dict[int, select.poll] = {}
+            riders += [_Rider(self._options, kept=kept) for _ in range(self._concurrency)]
             with _Road(riders, ear=self._ear) as road:
                 self._post(road)
         except Exception as error:
@@ -171,7 +177,6 @@ class Courier:
 
     def _post(self, road: _Road) -> None:
         while True:
-            road.look_out()
             while road.free and (parcel := self._next()):
                 if time.monotonic() < parcel.late_at:
                     road.take(parcel)
@@ -201,10 +206,8 @@ class _Road:
         self.free = list(riders)
         self._rider_of = {rider.curl: rider for rider in riders}
         self._ear = ear
-        self._kept = select.poll() if HANG_UP else None
-        self._distrust_until = 0.0
         self._multi = pycurl.CurlMulti()
-        # By default libcurl keeps fewer when there is little to do, and has to connect again when there is more.
+        # By itself libcurl keeps fewer when there is little to do, and has to connect again when there is more.
         self._multi.setopt(pycurl.M_MAXCONNECTS, len(riders))
 
     def __enter__(self) -> Self:
@@ -220,17 +223,10 @@ class _Road:
         """How many riders are on their way."""
         return len(self._rider_of) - len(self.free)
 
-    def look_out(self) -> None:
-        """Notice that the server has closed kept connections: none of them is to be used until libcurl notices, too."""
-        if self._kept:
-            for number, _events in self._kept.poll(0):
-                self._kept.unregister(number)
-                self._distrust_until = time.monotonic() + DISTRUST_SECONDS
-
     def take(self, parcel: Parcel) -> None:
         """Send a free rider off with it."""
         rider = self.free.pop()
-        rider.load(parcel, reconnect=time.monotonic() < self._distrust_until)
+        rider.load(parcel)
         self._multi.add_handle(rider.curl)
 
     def drive(self) -> Iterator[tuple[Any, Landed]]:
@@ -241,10 +237,13 @@ class _Road:
             left, answered, failed = self._multi.info_read()
             for curl, error in [*((curl, 0) for curl in answered), *((curl, error) for curl, error, _text in failed)]:
                 rider = self._rider_of[curl]
+                if rider.turned_back:
+                    self._multi.remove_handle(curl)
+                    rider.load(rider.parcel)
+                    self._multi.add_handle(curl)
+                    continue
                 yield rider.parcel.key, rider.landed(error)
                 rider.flies = False
-                if self._kept and (number := curl.getinfo(pycurl.ACTIVESOCKET)) >= 0:
-                    self._kept.register(number, HANG_UP)
                 self._multi.remove_handle(curl)
                 self.free.append(rider)
 
@@ -263,36 +262,60 @@ class _Road:
 
 
 class _Rider:
-    """One libcurl handle, for one parcel after another. It hands a body out once, and notes that it began to."""
+    """One libcurl handle, for one parcel after another. It hands a body out once, and notes that it began to.
 
-    def __init__(self, options: Options) -> None:
+    ``kept``: what tells whether a kept connection has something to read, by its local port, for all riders of a road.
+    """
+
+    def __init__(self, options: Options, *, kept: dict[int, select.poll]) -> None:
         self.parcel = Parcel(None, "", b"")
-        self.flies = False
-        self.began = False
+        self.flies = self.began = self.turned_back = self._is_new = False
         self._position = 0
         self._answer = bytearray()
+        self._kept = kept
         self.curl = pycurl.Curl()
         for option, value in options:
             self.curl.setopt(option, value)
+        self.curl.setopt(pycurl.PREREQFUNCTION, self._inspect)
         # No SEEKFUNCTION: what has been read cannot be read, and so not sent, again.
         self.curl.setopt(pycurl.READFUNCTION, self._read)
         self.curl.setopt(pycurl.WRITEFUNCTION, self._write)
 
-    def load(self, parcel: Parcel, *, reconnect: bool) -> None:
-        """Get ready to send it; ``reconnect``: not on a connection that was kept."""
+    def load(self, parcel: Parcel) -> None:
+        """Get ready to send it."""
         last, self.parcel = self.parcel, parcel
-        self.flies, self.began, self._position = True, False, 0
+        self.flies, self.began, self.turned_back, self._position = True, False, False, 0
         self._answer.clear()
         if parcel.url != last.url:
             self.curl.setopt(pycurl.URL, parcel.url)
         self.curl.setopt(pycurl.POSTFIELDSIZE, len(parcel.body))
-        self.curl.setopt(pycurl.FRESH_CONNECT, reconnect)
 
     def landed(self, error: int) -> Landed:
         """Return what became of the parcel; ``error`` is libcurl's, 0 for none."""
-        if not error:
-            return Reply(status=self.curl.getinfo(pycurl.RESPONSE_CODE), body=bytes(self._answer))
-        return TransportFailure(self._reason(error), body_began=self.began)
+        if error:
+            return TransportFailure(self._reason(error), body_began=self.began)
+        if self._is_new:
+            self._keep()
+        return Reply(status=self.curl.getinfo(pycurl.RESPONSE_CODE), body=bytes(self._answer))
+
+    def _inspect(self, _ip: str, _own_ip: str, _port: int, own_port: int) -> int:
+        """Turn back from a kept connection that has something to read: the server has closed it, or talks out of turn.
+
+        libcurl itself looks once a second at most, and a message given to such a connection is lost without need.
+        """
+        link = self._kept.get(own_port)
+        self._is_new = link is None
+        self.turned_back = link is not None and bool(link.poll(0))
+        if self.turned_back:
+            del self._kept[own_port]
+        verdict: int = pycurl.PREREQFUNC_ABORT if self.turned_back else pycurl.PREREQFUNC_OK
+        return verdict
+
+    def _keep(self) -> None:
+        number = self.curl.getinfo(pycurl.ACTIVESOCKET)
+        if number >= 0 and CAN_POLL:
+            link = self._kept[self.curl.getinfo(pycurl.LOCAL_PORT)] = select.poll()
+            link.register(number, select.POLLIN)
 
     def _reason(self, error: int) -> str:
         if len(self._answer) > MAX_ANSWER_BYTES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -34,6 +35,7 @@ PUBLIC_TITLES: Final = "/wxaapi/newtmpl/getpubtemplatetitles"
 PUBLIC_KEYWORDS: Final = "/wxaapi/newtmpl/getpubtemplatekeywords"
 ADD_TEMPLATE: Final = "/wxaapi/newtmpl/addtemplate"
 DELETE_TEMPLATE: Final = "/wxaapi/newtmpl/deltemplate"
+QUOTA: Final = "/cgi-bin/openapi/quota/get"
 LOGIN: Final = "/sns/jscode2session"
 
 # WeChat's docs: the most titles one call returns, and the first id of the new cards for services.
@@ -44,6 +46,8 @@ DETAIL_CHARACTERS: Final = 200
 CODE: Final = re.compile(r"-?[0-9]{1,9}")
 # WeChat's are 19 digits; a longer one than the books keep is as good as none.
 MSGID: Final = re.compile(r"[0-9A-Za-z_-]{1,32}")
+# Control characters inside texts are seen in practice. Made once: making it costs more than reading an answer.
+LENIENT: Final = json.JSONDecoder(strict=False)
 RID: Final = re.compile(r"rid: ?([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8})")
 # WeChat cuts the text after 30 characters, so nothing behind ".val" is sure to be there (seen in practice).
 FIELD: Final = re.compile(r"data\.([a-z_]{1,30}[0-9]{1,9})\.val")
@@ -160,17 +164,6 @@ class Gateway:
         """Return the address that takes messages. It holds the token: make it once for each, and show it nowhere."""
         return f"{self._base_url}{SEND}?{urlencode({'access_token': token})}"
 
-    def send(self, *, token: str, body: bytes) -> SendResult:
-        """Send one subscription message and return what became of it; never raises.
-
-        ``body``: the JSON of the call in raw UTF-8.
-        """
-        try:
-            url = self.send_url(token=token)
-            return send_result(self._transport.exchange(method="POST", url=url, params={}, body=body), token=token)
-        except TransportFailure as failure:
-            return send_result(failure, token=token)
-
     def stable_token(self, *, secret: str, force_refresh: bool = False) -> TokenReply:
         """Ask for the access token (WeChat's docs: getStableAccessToken).
 
@@ -252,6 +245,16 @@ class Gateway:
         body = json.dumps({"priTmplId": template_id}).encode()
         reply = self._exchange(method="POST", path=DELETE_TEMPLATE, params={"access_token": token}, body=body)
         _words_or_refusal(reply, secret=token)
+
+    def quota_left(self, *, token: str, path: str) -> int:
+        """Return how many calls of a path the account has left today (WeChat's docs: getApiQuota)."""
+        body = json.dumps({"cgi_path": path}).encode()
+        reply = self._exchange(method="POST", path=QUOTA, params={"access_token": token}, body=body)
+        quota = _words_or_refusal(reply, secret=token).get("quota")
+        left = _number(quota, "remain") if isinstance(quota, dict) else None
+        if left is None:
+            raise WeChatUnreachable("the answer holds no quota")
+        return left
 
     def _rows(
         self, path: str, params: Mapping[str, str], *, secret: str
@@ -339,8 +342,7 @@ def _words(reply: Reply) -> dict[str, object] | None:
     WeChat answers 200, so under any other status only an errcode shows that the words are not a proxy's.
     """
     try:
-        # Leniently: control characters inside texts are seen in practice.
-        words = json.loads(reply.body.decode("utf-8-sig", "replace"), strict=False)
+        words = LENIENT.decode(reply.body.removeprefix(BOM_UTF8).decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(words, dict) or not (reply.status == 200 or "errcode" in words):

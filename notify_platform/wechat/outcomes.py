@@ -198,7 +198,7 @@ _WORDS: Final = (
     Outcome(
         Word.DAILY_LIMIT,
         _("The mini-program's daily limit for this call is used up."),
-        _("Look at the quota in WeChat's console and resume when some is left, at the latest tomorrow."),
+        _("Wait until there is quota again, at the latest at midnight in Beijing: jobs then go on by themselves."),
         becomes=Becomes.RETRY,
         job=JobEffect.PAUSE_APP,
         retry_delays=(300.0,),

@@ -10,18 +10,21 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from django.db import transaction
 from django.db.models import Q
 
 from notify_platform.core.clock import database_now
-from notify_platform.wechat.gateway import Gateway, WeChatUnreachable
+from notify_platform.wechat.gateway import Gateway, WeChatRefused, WeChatUnreachable
+from notify_platform.wechat.outcomes import Word
 from templates_app.models import AccessToken, MiniProgram
 
 logger = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
 
 # A request begun now has to reach WeChat before the token ends.
 MARGIN: Final = timedelta(seconds=60)
@@ -73,6 +76,20 @@ def current_token(mini_program: MiniProgram, *, gateway: Gateway, stale: str = "
         time.sleep(wait)
         wait = min(wait * 2, LONGEST_WAIT_SECONDS)
         row.refresh_from_db()
+
+
+def ask(mini_program: MiniProgram, *, gateway: Gateway, call: Callable[[str], Answer]) -> Answer:
+    """Call WeChat with the access token; a refused one is fetched afresh once, as anybody may have replaced it.
+
+    Raises ``WeChatRefused`` and ``WeChatUnreachable``. Must not be called inside a transaction.
+    """
+    token = current_token(mini_program, gateway=gateway)
+    try:
+        return call(token)
+    except WeChatRefused as refusal:
+        if refusal.word is not Word.TOKEN:
+            raise
+    return call(current_token(mini_program, gateway=gateway, stale=token))
 
 
 def stored_token(mini_program: MiniProgram) -> str:

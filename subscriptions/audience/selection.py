@@ -52,6 +52,11 @@ def check_rule(rule: object) -> None:
             raise Refused(_("“%(name)s” has a value that makes no sense.") % {"name": name}, code="bad_rule")
 
 
+def is_everybody(audience: Audience) -> bool:
+    """Whether nobody of the mini-program is left out but those who are forgotten."""
+    return audience.kind == Audience.Kind.RULE and not audience.rule
+
+
 def people(audience: Audience) -> QuerySet[Subscriber]:
     """Return the people of an audience, unordered. Raises ``Refused`` on a rule that makes no sense."""
     everybody = Subscriber.objects.filter(mini_program_id=audience.mini_program_id, forgotten_at__isnull=True)

@@ -68,6 +68,12 @@ class Subscription(models.Model):
                 name="subscription_idle",
                 condition=Q(state__in=["banned", "suspended"]) | Q(muted_at__isnull=False),
             ),
+            # A dry run: whom the gates of one template turn away.
+            models.Index(
+                fields=["template", "subscriber"],
+                name="subscription_shut",
+                condition=Q(state__in=["banned", "off", "suspended"]) | Q(muted_at__isnull=False),
+            ),
             # A popup that was shown (``jobs.bans``, ``lift_ban``): whose relation to its template is banned.
             models.Index(fields=["template"], name="subscription_banned", condition=Q(state="banned")),
             # A phone tells of a ban (``jobs.bans``): in whose WeChat settings was it lately?

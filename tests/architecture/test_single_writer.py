@@ -79,6 +79,7 @@ OWNED = [
 SAVING = {"notify_platform/console/desk/jobs/composing.py", "notify_platform/core/spreadsheets.py"}
 SETTING = {"notify_platform/simulator/steering.py"}
 SPEAKING_SQL = {
+    "notify_platform/console/doctor/database.py",
     "notify_platform/core/bulk.py",
     "notify_platform/core/clock.py",
     "notify_platform/core/history.py",

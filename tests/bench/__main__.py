@@ -13,13 +13,14 @@ from typing import Any
 import django
 from cryptography.fernet import Fernet
 
-from tests.bench import databases
+from tests.bench import databases, stage
 
 NO_SERVER = "!!! NO POSTGRESQL REACHED: {name} WAS NOT MEASURED ON IT (set DATABASE_URL=postgres://…) !!!"
 
 
 def main() -> int:
     """Measure what was asked for; status 1 when something could not be measured."""
+    stage.end_in_good_order()
     given = os.environ.get("DATABASE_URL", "")
     os.environ.update(_environment("sqlite://:memory:"))
     django.setup()
@@ -80,13 +81,19 @@ def _environment(url: str) -> dict[str, str]:
 
 def _measure(name: str, *, url: str, scale: str) -> dict[str, Any] | None:
     command = [sys.executable, "-m", "tests.bench.stage", name, scale]
-    done = subprocess.run(
-        command, cwd=databases.ROOT, env={**os.environ, **_environment(url)}, stdout=subprocess.PIPE, check=False
-    )
-    if done.returncode:
+    environment = {**os.environ, **_environment(url)}
+    with subprocess.Popen(command, cwd=databases.ROOT, env=environment, stdout=subprocess.PIPE) as child:
+        try:
+            said, _nothing = child.communicate()
+        except BaseException:
+            # It has processes of its own to end.
+            child.terminate()
+            child.wait()
+            raise
+    if child.returncode:
         sys.stdout.write(f"!!! {name} could not be measured: see above !!!\n")
         return None
-    raw: dict[str, Any] = json.loads(done.stdout)
+    raw: dict[str, Any] = json.loads(said)
     return raw
 
 

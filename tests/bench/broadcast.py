@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from operator import itemgetter
 from statistics import median
@@ -207,8 +207,11 @@ SHARE, GROWTH, MORE_MB, STATEMENTS = 0.9, 0.25, 20.0, 0.1
 USUAL_MS = 30
 
 
+PARTS = {"worker": "worker_ms", "database": "database_ms", "enqueue": "enqueue_ms"}
+
+
 def _cpu(one: Mapping[str, float]) -> float:
-    return one["worker_ms"] + one["database_ms"] + one["enqueue_ms"]
+    return sum(one[part] for part in PARTS.values())
 
 
 def _rounds(raw: Raw, contender: str, *, latency: int = 0, workers: int | None = 1) -> list[Mapping[str, float]]:
@@ -274,7 +277,8 @@ def _cpu_goals(raw: Raw) -> list[Goal]:
 
 def table(raw: Raw) -> dict[str, Mapping[str, str]]:
     """Cell → heading → figure."""
-    lines = {_name(cell): _line(cell) for cell in [*raw["cells"], raw["many"]]}
+    lines = {_name(cell): _line(cell) for cell in raw["cells"]}
+    lines[f"{_name(raw['many'])}, the long broadcast"] = _line(raw["many"])
     return lines | {
         f"{CONTENDERS[name].words}: **NOT RUN** ({why})": dict.fromkeys(next(iter(lines.values())), "")
         for name, why in raw["not_run"].items()
@@ -293,9 +297,7 @@ def _line(cell: Mapping[str, Any]) -> dict[str, str]:
         "messages": f"{cell['messages']:,}",
         "messages/s": f"{told['per_second']:,.0f}",
         "CPU ms a message": f"{_median(rounds, _cpu):.3f}",
-        "worker": f"{told['worker_ms']:.3f}",
-        "database": f"{told['database_ms']:.3f}",
-        "enqueue": f"{told['enqueue_ms']:.3f}",
+        **{part: f"{told[name]:.3f}" for part, name in PARTS.items()},
         "statements": f"{told['statements']:.2f}",
         "MB": f"{told['peak_mb']:.0f}",
     }
@@ -308,31 +310,43 @@ def profiles(raw: Raw) -> dict[str, Mapping[str, float]]:
 
 def charts(raw: Raw, database: str) -> dict[str, str]:
     """How fast each is, and what a message costs it."""
-    order = [PLATFORM, CEILING, POOL, Q2_BEST, Q2]
-    speed = {
-        f"{latency} ms": [
-            Bar(CONTENDERS[name].words, [value], f"{value:,.0f}")
-            for name in order
-            if (rounds := _rounds(raw, name, latency=latency, workers=None))
-            and (value := _median(rounds, itemgetter("per_second")))
-        ]
-        for latency in sorted({cell["latency"] for cell in raw["cells"]})
+    at_once = {name: _rounds(raw, name, workers=None) for name in CONTENDERS}
+    many = raw["many"]
+    ours = {
+        f"the platform, {many['messages']:,} messages": many["rounds"],
+        **{CONTENDERS[name].words: at_once[name] for name in OURS},
     }
-    costs = {CONTENDERS[name].words: _rounds(raw, name, workers=None) for name in order}
-    costs[f"the platform, {raw['many']['messages']:,} messages"] = raw["many"]["rounds"]
-    parts = {"worker": "worker_ms", "database": "database_ms", "enqueue": "enqueue_ms"}
-    cpu = [
-        Bar(words, [_median(rounds, itemgetter(part)) for part in parts.values()], f"{_median(rounds, _cpu):.2f}")
-        for words, rounds in costs.items()
-        if rounds
-    ]
-    scales = "WeChat's answer takes so long; each latency to its own scale; one worker, q2 as many as it can use"
+    others = {CONTENDERS[name].words: at_once[name] for name in (PLATFORM, *PEERS)}
     return {
-        "speed": draw(f"Messages a second, {database}", note=scales, groups=speed),
+        "speed": draw(
+            f"Messages a second, {database}",
+            note="One worker; django-q2 as many as it can use. Each group has its own scale.",
+            groups={
+                f"WeChat answers after {latency} ms": _speeds(raw, latency=latency)
+                for latency in sorted({cell["latency"] for cell in raw["cells"]})
+            },
+        ),
         "cpu": draw(
             f"CPU milliseconds a message, {database}",
-            note="all processes together",
-            groups={"0 ms": cpu},
-            parts=list(parts),
+            note="All processes together, those of the database's server too. Each group has its own scale.",
+            groups={"The platform and its transport": _costs(ours), "The platform and others": _costs(others)},
+            parts=list(PARTS),
         ),
     }
+
+
+def _speeds(raw: Raw, *, latency: int) -> list[Bar]:
+    rates = {
+        contender.words: _median(rounds, itemgetter("per_second"))
+        for name, contender in CONTENDERS.items()
+        if (rounds := _rounds(raw, name, latency=latency, workers=None))
+    }
+    return [Bar(words, [rate], f"{rate:,.0f}") for words, rate in rates.items()]
+
+
+def _costs(some: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Bar]:
+    return [
+        Bar(words, [_median(rounds, itemgetter(part)) for part in PARTS.values()], f"{_median(rounds, _cpu):.2f}")
+        for words, rounds in some.items()
+        if rounds
+    ]

@@ -8,7 +8,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 WIDTH: Final = 760
-MARGIN, LABELS, BARS = 16, 220, 420
+MARGIN, LABELS, BARS = 16, 240, 420
 LINE, THICKNESS, GAP = 24, 15, 10
 # The picture has a ground of its own: a page may be dark where the reader's system is light.
 STYLE: Final = """

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Final
 
-from django.conf import settings
 from django.db import connection
 from django_q.cluster import Cluster
 from django_q.models import OrmQ
@@ -16,7 +15,7 @@ from django_q.models import OrmQ
 from notify_platform.delivery import keys
 from notify_platform.delivery.engine import Engine
 from notify_platform.delivery.models import Delivery
-from notify_platform.wechat.courier import Courier, Parcel
+from notify_platform.wechat.courier import Parcel, courier_for
 from notify_platform.wechat.gateway import gateway_for, send_result
 from notify_platform.wechat.outcomes import Word
 from templates_app import rendering
@@ -54,7 +53,7 @@ def ceiling(order: Order) -> Work:
     program = MiniProgram.objects.get()
     bodies = _bodies(program, order)
     url = gateway_for(program).send_url(token=crowd.ACCESS_TOKEN)
-    courier = Courier(base_url=settings.WECHAT_API_BASE_URL, concurrency=order.concurrency)
+    courier = courier_for(program, concurrency=order.concurrency)
     connection.close()
 
     def work() -> None:

@@ -115,7 +115,8 @@ def main(kind: str, order: str) -> None:
     statements = Statements()
     work = KINDS[kind](Order(**json.loads(order)))
     _say(READY)
-    sys.stdin.readline()
+    if not sys.stdin.readline():
+        return
     began, used, asked = time.monotonic(), processes.family_cpu_seconds(os.getpid()), statements.count
     work()
     figures = {

@@ -30,6 +30,8 @@ class Scale:
     # Of each table, at first and in the end.
     few_rows: int
     rows: int
+    # Who stands in the funnel.
+    crowd: int
     # One broadcast at most, and the long one; rounds at each latency (ms), of us and of the peers; numbers of workers.
     messages: int
     many: int
@@ -49,6 +51,7 @@ SCALES = {
         profiled=1500,
         few_rows=5000,
         rows=5_000_000,
+        crowd=1_000_000,
         messages=20_000,
         many=1_000_000,
         latencies={0: 3, 30: 3, 100: 1},
@@ -65,6 +68,7 @@ SCALES = {
         profiled=4,
         few_rows=50,
         rows=500,
+        crowd=400,
         messages=40,
         many=80,
         latencies={0: 1, 30: 1},

@@ -29,18 +29,20 @@ def test_the_sink_waits_and_gives_out_a_token() -> None:
         gateway = Gateway(app_id="wx1", base_url=running.url, transport=transport)
         assert gateway.stable_token(secret="s") == TokenReply(token="50_sink", expires_in=7200)
         began_at = time.monotonic()
-        assert gateway.send(token="50_sink", body=b"{}").outcome.word is Word.ACCEPTED
+        reply = transport.exchange(method="POST", url=running.url, params={}, body=b"{}")
+        assert send_result(reply, token="50_sink").outcome.word is Word.ACCEPTED
         assert time.monotonic() - began_at >= 0.05
         gateway.close()
 
 
 def test_the_sink_notes_when_a_message_to_whom_came() -> None:
     with sink.running() as running:
-        gateway = Gateway(app_id="wx1", base_url=running.url, transport=RequestsTransport(base_url=running.url))
+        transport = RequestsTransport(base_url=running.url)
         before = time.monotonic()
         for number in range(3):
-            gateway.send(token="50_sink", body=b'{"touser":"o%d","data":{}}' % number)
-        gateway.close()
+            body = b'{"touser":"o%d","data":{}}' % number
+            transport.exchange(method="POST", url=running.url, params={}, body=body)
+        transport.close()
         diary = running.diary()
     moments = [before, *(moment for moment, _openid in diary), time.monotonic()]
     assert ([openid for _moment, openid in diary], moments) == (["o0", "o1", "o2"], sorted(moments))

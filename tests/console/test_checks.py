@@ -80,3 +80,34 @@ def test_sqlite_without_immediate_transactions_is_an_error(
     changed = copy.deepcopy(django_settings.DATABASES) | {"default": database}
     monkeypatch.setattr(django_settings, "DATABASES", changed)
     assert ids(checks.sqlite_transactions(None)) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, []),
+        ({"orm": "other"}, ["console.E006"]),
+        ({"ALT_CLUSTERS": None}, ["console.E006"]),
+        ({"ack_failures": None, "max_attempts": None}, ["console.E006"]),
+        ({"ack_failures": None}, []),
+        ({"timeout": 60.0}, ["console.E006"]),
+        ({"sync": True}, ["console.E006"]),
+        ({"poll": 5}, ["console.W001"]),
+        ({"workers": 1}, ["console.W001"]),
+    ],
+)
+def test_settings_that_lose_or_delay_tasks_are_told(settings: Any, change: dict[str, Any], expected: list[str]) -> None:
+    changed = {**settings.Q_CLUSTER, **change}
+    settings.Q_CLUSTER = {name: value for name, value in changed.items() if value is not None}
+    assert ids(checks.queue_settings(None)) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"), [({}, []), ({"pool": False}, []), ({"pool": {"max_size": 4}}, ["console.E007"])]
+)
+def test_a_connection_pool_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], expected: list[str]
+) -> None:
+    database = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": options}
+    monkeypatch.setattr(django_settings, "DATABASES", {"default": database})
+    assert ids(checks.connection_pool(None)) == expected

@@ -16,9 +16,10 @@ from django.utils import timezone
 
 from notify_platform.console.models import Access
 from notify_platform.core.models import AuditEvent
+from notify_platform.delivery import pacing
 from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.models import Audience
-from templates_app.models import MessageTemplate
+from templates_app.models import MessageTemplate, MiniProgram
 from tests import factories
 from tests.console.conftest import At, Colleague
 
@@ -313,6 +314,20 @@ def test_the_check_tells_reach_cost_and_other_jobs(desk: Client, template: Messa
     assert "the same people get the same card" in answer["html"]
     assert "It needs no approval: it can reach at most 100 people." in answer["html"]
     assert "2 consents" in answer["html"]
+
+
+@pytest.mark.parametrize(("booked", "starts_in_days", "left"), [(0, 0, None), (3, 0, 1), (4, 0, 0), (4, 3, None)])
+def test_a_job_its_first_day_has_no_room_for_is_told_so(
+    booked: int, starts_in_days: int, left: int | None, desk: Client, template: MessageTemplate
+) -> None:
+    MiniProgram.objects.update(daily_budget=4)
+    factories.grants(template, to=factories.subscribers(template.mini_program, count=4))
+    pacing.book(pacing.pace_of(template.mini_program), count=booked, per_second=50)
+    starts_at = timezone.localtime() + timedelta(days=starts_in_days)
+    when = {"start": "at", "starts_at_0": f"{starts_at:%Y-%m-%d}", "starts_at_1": "20:00"} if starts_in_days else {}
+    html = ask(desk, "check", template, **when)["html"]
+    told = f"Its first day has room for {left} messages (the mini-program&#x27;s setting); the rest leaves after it."
+    assert ("Its first day" in html, told in html) == (left is not None, left is not None)
 
 
 def test_a_rule_that_makes_no_sense_is_told_at_the_audience(desk: Client, template: MessageTemplate) -> None:

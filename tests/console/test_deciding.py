@@ -14,8 +14,9 @@ from django.utils import timezone
 from notify_platform.core.models import AuditEvent
 from notify_platform.delivery import claims, fanout
 from notify_platform.delivery.claims import Wordings
+from notify_platform.delivery.dry_runs import Rehearsal
 from notify_platform.delivery.models import Delivery
-from notify_platform.delivery.rehearsal import Rehearsal, rehearse
+from notify_platform.delivery.rehearsal import rehearse
 from notify_platform.jobs import jobs, versions
 from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.models import Audience, AudienceMember, Subscriber

@@ -12,8 +12,10 @@ from django.urls import reverse
 
 from notify_platform.console.desk.jobs.deeds import DEEDS
 from notify_platform.core.models import AuditEvent
+from notify_platform.delivery import settlement
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
+from notify_platform.wechat.outcomes import outcome_of_code
 from templates_app.models import MessageTemplate
 from tests import factories
 from tests.console.conftest import At, Colleague
@@ -113,6 +115,22 @@ def test_nobody_sees_approval_of_ones_own_job(template: MessageTemplate, admin: 
     job = factories.a_job(template, created_by=me)
     jobs.submit(job, by=me)
     assert [deed.name for deed in admin.get(page(job)).context["deeds"]] == ["reopen", "cancel"]
+
+
+def test_a_job_that_waits_for_wechats_quota_says_so_and_can_be_kept_from_going_on(
+    in_state: Any, colleague: Colleague, at_desk: At
+) -> None:
+    job = in_state(State.RUNNING)
+    settlement.pause_app(job.mini_program, outcome=outcome_of_code(45009), code=45009)
+    desk = at_desk(colleague("operator"))
+    response = desk.get(page(job))
+    assert [deed.name for deed in response.context["deeds"]] == ["pause", "resume", "cancel"]
+    assert "at the latest at midnight in Beijing: jobs then go on by themselves. (45009)" in response.content.decode()
+    assert desk.get(url(job, "pause")).status_code == 200
+    desk.post(url(job, "pause"))
+    job.refresh_from_db()
+    assert (job.state, job.pause_reason) == (State.PAUSED, SendJob.PauseReason.OPERATOR)
+    assert [deed.name for deed in desk.get(page(job)).context["deeds"]] == ["resume", "cancel"]
 
 
 # --- asking --------------------------------------------------------------------------------------------------------

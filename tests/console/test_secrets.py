@@ -35,6 +35,7 @@ def page(program: MiniProgram) -> str:
 def typed(program: MiniProgram, **changes: Any) -> dict[str, Any]:
     plain = ["name", "app_id", "original_id", "forward_url", "miniprogram_state", "lang", "pace_per_second"]
     plain += ["approval_threshold", "unknown_after_minutes", "proxy_url", "time_zone", "client_unconfirmed_limit"]
+    plain += ["daily_budget"]
     plain += ["most_templates", "asks_per_day", "asks_per_week", "cool_down_days", "ban_witnesses"]
     values = {name: getattr(program, name) for name in plain}
     empty = dict.fromkeys([*SECRETS, "quiet_from", "quiet_until", "cap_per_day", "cap_per_week"], "")

@@ -118,6 +118,19 @@ def test_the_page_shows_the_next_five_and_what_has_been(running: Series, draft: 
     assert (context["pattern"], [one.name for one in context["deeds"]]) == (draft, ["pause", "end"])
 
 
+def test_the_list_says_how_each_series_stands(running: Series, draft: SendJob, desk: Client) -> None:
+    def label() -> str:
+        (row,) = desk.get(reverse("admin:jobs_series_changelist")).context["cl"].result_list
+        return str(desk.get(reverse("admin:jobs_series_changelist")).context["cl"].model_admin.state_word(row))
+
+    assert label() == '<span class="desk-label desk-good">active</span>'
+    Series.objects.update(is_active=False)
+    assert label() == '<span class="desk-label desk-warn">paused</span>'
+    Series.objects.update(is_active=True)
+    SendJob.objects.filter(pk=draft.pk).update(state=SendJob.State.DRAFT)
+    assert label() == '<span class="desk-label desk-idle">draft</span>'
+
+
 def test_buttons_ask_first_and_act_by_post_alone(running: Series, draft: SendJob, desk: Client) -> None:
     before = facts()
     for name in ("pause", "end"):

@@ -54,6 +54,11 @@ def posted(desk: Client, program: MiniProgram, content: bytes, *, name: str = "l
     return desk.post(UPLOAD, data)
 
 
+def test_a_list_without_one_good_line_says_that_nothing_can_be_saved(desk: Client, program: MiniProgram) -> None:
+    text = posted(desk, program, b"nobody\n", check="1").content.decode()
+    assert ("Nothing of it can be saved." in text, 'data-good="0"' in text) == (True, True)
+
+
 def told(desk: Client, program: MiniProgram, content: bytes, *, name: str = "list.csv") -> tuple[int, dict[int, str]]:
     """How many lines are good, and what is said of the others."""
     answer = posted(desk, program, content, name=name, check="1")

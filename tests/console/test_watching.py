@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from notify_platform.delivery import fanout
+from notify_platform.delivery import fanout, pacing
 from notify_platform.delivery.models import Delivery, Reason
+from notify_platform.insights import funnels, lately
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
 from notify_platform.wechat import outcomes
 from subscriptions.models import Audience, Subscriber
-from templates_app.models import MessageTemplate
+from templates_app.models import MessageTemplate, MiniProgram
 from tests import factories
 from tests.console.conftest import At, Colleague, a_delivery
 
@@ -139,6 +141,21 @@ def test_the_page_takes_the_same_queries_however_many_people(job: SendJob, admin
 # --- keeping them fresh --------------------------------------------------------------------------------------------
 
 
+def test_of_a_large_job_the_board_counts_as_seldom_as_counting_is_slow_and_the_page_always(
+    job: SendJob, admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.clear()
+    monkeypatch.setattr(lately, "LITTLE", 0)
+    monkeypatch.setattr(lately, "SHARE", 1_000_000)
+    asked: list[int] = []
+    counts = funnels.of_job
+    monkeypatch.setattr(funnels, "of_job", lambda each: asked.append(each.pk) or counts(each))
+    for url in (page(job), progress_url(job), progress_url(job), page(job), progress_url(job)):
+        assert admin.get(url).status_code == 200
+    cache.clear()
+    assert asked == [job.pk, job.pk]
+
+
 def test_progress_is_json_with_the_state_and_the_board(job: SendJob, colleague: Colleague, at_desk: At) -> None:
     desk = at_desk(colleague("viewer"))
     answer = desk.get(progress_url(job)).json()
@@ -164,6 +181,14 @@ def test_an_automatic_pause_says_why_and_what_to_do(job: SendJob, admin: Client)
     jobs.pause_all(reason=SendJob.PauseReason.CONTENT, detail="Correct thing1.", job_ids=[job.pk])
     text = admin.get(page(job)).content.decode()
     assert ("WeChat refuses the content" in text, "Correct thing1." in text) == (True, True)
+
+
+def test_a_used_up_day_says_when_it_goes_on_and_where_that_is_set(job: SendJob, admin: Client) -> None:
+    MiniProgram.objects.update(daily_budget=2)
+    pacing.book(pacing.pace_of(job.mini_program), count=2, per_second=50)
+    text = admin.get(page(job)).content.decode()
+    assert "The mini-program&#x27;s 2 messages a day are used up. Sending goes on at" in text
+    assert reverse("admin:templates_app_miniprogram_change", args=[job.mini_program_id]) in text
 
 
 # --- the card ------------------------------------------------------------------------------------------------------

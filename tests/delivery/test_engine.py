@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Barrier
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.db.models import F
 from django.utils import timezone
 
 from notify_platform.delivery import claims, fanout, pacing, settlement, upkeep
 from notify_platform.delivery import engine as engine_module
 from notify_platform.delivery.engine import Engine
-from notify_platform.delivery.models import Delivery
+from notify_platform.delivery.models import Delivery, Pace
 from notify_platform.insights import books
 from notify_platform.jobs.models import SendJob
 from subscriptions.models import Grant, Subscription
+from templates_app.models import MiniProgram
 from tests import factories, wechat_world
 
 pytestmark = pytest.mark.django_db
@@ -111,6 +117,19 @@ def test_stopping_gives_back_what_has_not_left(engine, states):
     assert books.check() == []
 
 
+def test_stopping_does_not_wait_for_what_waits_behind_a_hang(job, wechat, mini_program, people, states):
+    wechat_world.introduce(wechat, mini_program, people=people, settings={"latency_ms": 300.0})
+    engine = Engine(mini_program, concurrency=1)
+    sent = run(engine, stopping=lambda: Delivery.objects.filter(state=State.SENDING).exists())
+
+    engine.close()
+    assert sent == wechat.counts().counted < 3
+    assert True not in engine.watch._recent, "nobody was busy: the pace must not be held for it"
+    assert states() == {State.ACCEPTED: sent, State.WAITING: 3 - sent}
+    assert Pace.objects.get().booked == sent
+    assert books.check() == []
+
+
 def test_jobs_take_turns_and_a_test_goes_before_them(engine, template, mini_program):
     jobs = [SendJob.objects.get(), *(factories.a_running_job(template) for _ in range(2))]
     SendJob.objects.filter(pk=jobs[2].pk).update(test_of=jobs[0])
@@ -119,6 +138,15 @@ def test_jobs_take_turns_and_a_test_goes_before_them(engine, template, mini_prog
 
     first, second, test = (job.pk for job in jobs)
     assert order == [[test, second, first], [test, first, second], [test, second, first]]
+
+
+def test_a_test_takes_the_first_slots_of_what_is_ready():
+    ready = engine_module._in_order(replace(a_slot(number), at=float(number)) for number in (3, 1, 2))
+    test = [replace(a_slot(number), at=float(number)) for number in (8, 9)]
+
+    order = engine_module._before(ready, test)
+
+    assert [(slot.message.delivery_id, slot.at) for slot in order] == [(8, 1.0), (9, 2.0), (1, 3.0), (2, 8.0), (3, 9.0)]
 
 
 def test_no_more_is_armed_than_three_times_the_connections(engine, wechat, monkeypatch):
@@ -139,7 +167,7 @@ def test_no_more_is_armed_than_three_times_the_connections(engine, wechat, monke
 
 def a_slot(number: int) -> engine_module.Slot:
     message = claims.Message(number, 1, 1, number, None, 0, None, "o", b"{}")
-    return engine_module.Slot(at=time.monotonic(), token=uuid.UUID(int=1), message=message)
+    return engine_module.Slot(at=time.monotonic(), day=0, token=uuid.UUID(int=1), message=message)
 
 
 def test_a_held_pace_sends_nothing(engine, wechat, states):
@@ -206,7 +234,9 @@ def test_a_database_that_is_away_for_a_moment_costs_no_answer(engine, monkeypatc
 
 def test_after_a_hang_the_rest_leaves_at_the_pace(engine):
     now = time.monotonic()
-    engine.ready.extend(engine_module.Slot(at=now - 5 + number / 10, token=None, message=None) for number in range(10))
+    engine.ready.extend(
+        engine_module.Slot(at=now - 5 + number / 10, day=0, token=None, message=None) for number in range(10)
+    )
 
     wave = engine._next_wave()
 
@@ -230,3 +260,94 @@ def test_rows_held_back_do_not_slow_the_others_down(engine, wechat, template, mi
 
     assert Delivery.objects.filter(job=job, state=State.SKIPPED).count() >= 100
     engine._give_back_ready()
+
+
+# --- the daily budget ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def eight(wechat, template, mini_program):
+    """A job to eight people of a mini-program that sends five messages a day."""
+    MiniProgram.objects.update(daily_budget=5)
+    people = factories.subscribers(mini_program, count=8)
+    factories.grants(template, to=people)
+    job = factories.a_running_job(template)
+    wechat_world.introduce(wechat, mini_program, people=people)
+    while fanout.step(job):
+        pass
+    return job
+
+
+def the_next_day():
+    Pace.objects.update(day=F("day") - 1)
+
+
+def slice_of(mini_program, **words):
+    engine = Engine(mini_program)
+    try:
+        return run(engine, **words)
+    finally:
+        engine.close()
+
+
+def test_what_the_day_has_no_room_for_leaves_on_the_next_day(eight, wechat, mini_program, states):
+    assert slice_of(mini_program) == 5
+    assert (slice_of(mini_program), upkeep.mini_programs_with_work(), upkeep.is_idle()) == (0, [], True)
+    assert states() == {State.ACCEPTED: 5, State.WAITING: 3}
+    assert Counter(Grant.objects.values_list("state", flat=True)) == {"spent": 5, "available": 3}
+    assert wechat.counts().requests == 5
+
+    the_next_day()
+    assert upkeep.mini_programs_with_work() == [mini_program]
+    assert slice_of(mini_program) == 3
+    upkeep.tick()
+
+    assert states() == {State.ACCEPTED: 8}
+    assert (wechat.counts().counted, wechat.counts().doubles) == (8, 0)
+    assert SendJob.objects.get().state == SendJob.State.FINISHED
+    assert books.check() == []
+
+
+def test_a_raised_budget_lets_an_engine_go_on_at_once(eight, mini_program, states):
+    engine = Engine(mini_program)
+    run(engine)
+    MiniProgram.objects.update(daily_budget=7)
+
+    assert upkeep.mini_programs_with_work() == [mini_program]
+    assert run(engine) == 2
+    engine.close()
+    assert states() == {State.ACCEPTED: 7, State.WAITING: 1}
+
+
+def test_slots_whose_messages_did_not_leave_are_of_use_later_that_day(eight, mini_program):
+    engine = Engine(mini_program)
+    engine._refill()
+    engine._give_back_ready()
+    engine.close()
+
+    assert pacing.look(pacing.pace_of(mini_program)).booked == 0
+    assert slice_of(mini_program) == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_engines_that_race_for_the_last_slots_send_no_more_than_the_budget(eight, wechat, mini_program, states):
+    both_look = Barrier(2)
+
+    def one(_number):
+        try:
+            engine = Engine(mini_program)
+            both_look.wait(timeout=30)
+            engine._refill()
+            both_look.wait(timeout=30)
+            try:
+                return run(engine)
+            finally:
+                engine.close()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(one, range(2))) == 5
+    assert states() == {State.ACCEPTED: 5, State.WAITING: 3}
+    assert wechat.counts().requests == 5
+    assert books.check() == []

@@ -13,11 +13,12 @@ from django.utils import timezone
 
 from notify_platform.delivery import claims, fanout, rehearsal
 from notify_platform.delivery.claims import Wordings
+from notify_platform.delivery.dry_runs import Rehearsal
 from notify_platform.delivery.models import Delivery, Reason, Skip
-from notify_platform.delivery.rehearsal import Rehearsal, rehearse
+from notify_platform.delivery.rehearsal import rehearse
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
-from subscriptions.models import Grant, Subscriber, Subscription
+from subscriptions.models import Audience, Grant, Subscriber, Subscription
 from templates_app.models import MessageTemplate, MiniProgram
 from tests import factories
 
@@ -79,10 +80,24 @@ def a_crowd(template):
     return people
 
 
-def test_it_says_what_the_engine_then_does(mini_program):
+def an_audience(mini_program, *, kind):
+    """Everybody, by the empty rule, by one that fits them all, or by name."""
+    if kind == "everybody":
+        return factories.everybody(mini_program)
+    Subscriber.objects.update(region="浙江")
+    if kind == "rule":
+        return Audience.objects.create(mini_program=mini_program, name="Rule", rule={"regions": ["浙江"]})
+    audience = Audience.objects.create(mini_program=mini_program, name="List", kind=Audience.Kind.LIST)
+    audience.members.set(Subscriber.objects.all())
+    return audience
+
+
+@pytest.mark.parametrize("kind", ["everybody", "rule", "list"])
+def test_it_says_what_the_engine_then_does(mini_program, kind):
     template = factories.a_template(mini_program)
     people = a_crowd(template)
-    job = factories.a_job(template, texts={"thing1": "{{ nickname }}的订单"})
+    audience = an_audience(mini_program, kind=kind)
+    job = factories.a_job(template, audience=audience, texts={"thing1": "{{ nickname }}的订单"})
     capped = factories.a_running_job(factories.a_template(mini_program, kind="long_term"))
     Delivery.objects.create(
         mini_program=mini_program, job=capped, variant=capped.variants.get(), template=capped.template,
@@ -164,6 +179,66 @@ def test_it_looks_at_the_moment_the_job_starts(mini_program, monkeypatch):
     assert (noon.now, noon.waits) == (2, ())
     assert (night.now, night.later, night.at) == (0, 2, datetime(2026, 11, 23, 15, tzinfo=UTC))
     assert night.until == datetime(2026, 11, 24, tzinfo=UTC)
+
+
+@pytest.fixture
+def night(mini_program, monkeypatch):
+    """Eleven in the evening, an hour into the mini-program's quiet hours."""
+    monkeypatch.setattr(rehearsal, "database_now", lambda: datetime(2026, 11, 23, 15, tzinfo=UTC))
+    MiniProgram.objects.update(quiet_from=time(22), quiet_until=time(8))
+    return MiniProgram.objects.get()
+
+
+def test_of_those_who_wait_alike_the_unit_of_each_has_to_last_until_the_morning(night):
+    template = factories.a_template(night)
+    short, both, long, endless = factories.subscribers(night, count=4)
+    factories.grants(template, to=[short, both])
+    Grant.objects.update(expires_at=datetime(2026, 11, 23, 22, tzinfo=UTC))
+    factories.grants(template, to=[short, both, long, endless])
+    Grant.objects.filter(subscriber__in=[both, long]).exclude(expires_at__day=23).update(
+        expires_at=datetime(2026, 12, 25, tzinfo=UTC)
+    )
+    Grant.objects.filter(subscriber=short).update(expires_at=datetime(2026, 11, 23, 22, tzinfo=UTC))
+    Grant.objects.filter(subscriber=endless).update(expires_at=None)
+
+    found = rehearse(factories.a_job(template))
+
+    assert expected(found) == {Reason.NO_CONSENT: 1, Reason.QUIET_HOURS: 3}
+    assert found.losses[0].samples == (short.pk,)
+    assert {*found.waits[0].samples} <= {both.pk, long.pk, endless.pk}
+    # What is left: both units of the one who gets nothing, and the later one of the one who has two.
+    assert (found.units, found.stock, found.lapsing) == (3, 3, 2)
+
+
+def test_the_zone_of_the_mini_program_is_no_wish_and_another_one_is(night):
+    template = factories.a_template(night)
+    for zone, count in (("", 2), (night.time_zone, 3), ("Europe/London", 1)):
+        factories.grants(template, to=factories.subscribers(night, count=count, time_zone=zone))
+
+    assert expected(rehearse(factories.a_job(template))) == {Reason.QUIET_HOURS: 5, "": 1}
+
+
+def test_who_is_forgotten_and_holds_a_unit_still_is_not_counted(mini_program):
+    template = factories.a_template(mini_program)
+    gone, _there = people = factories.subscribers(mini_program, count=2)
+    factories.grants(template, to=people)
+    Subscriber.objects.filter(pk=gone.pk).update(forgotten_at=timezone.now())
+
+    found = rehearse(factories.a_job(template))
+
+    assert (found.audience, expected(found)) == (1, {"": 1})
+
+
+def test_after_the_deadline_nobody_gets_it(mini_program):
+    template = factories.a_template(mini_program)
+    people = factories.subscribers(mini_program, count=2)
+    factories.grants(template, to=people)
+    Subscriber.objects.filter(pk=people[0].pk).update(time_zone="Europe/London")
+
+    found = rehearse(factories.a_job(template, not_after=timezone.now() - timedelta(days=1)))
+
+    assert expected(found) == {Reason.TOO_LATE: 2}
+    assert found.losses[1].samples == tuple(person.pk for person in people)
 
 
 def test_who_cannot_get_it_before_the_deadline_is_lost(mini_program):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from notify_platform.delivery.models import Delivery, Reason, Throughput
 from notify_platform.delivery.stalls import Cause
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
-from templates_app.models import AccessToken
+from templates_app.models import AccessToken, MiniProgram
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -82,6 +82,19 @@ def test_quiet_hours_are_told_at_once_with_their_end(job: SendJob) -> None:
     stall = stalls.of_job(job)
     assert stall is not None
     assert (stall.cause, stall.until, stall.reason) == (Cause.CLOCK, until, "quiet_hours")
+
+
+def test_a_used_up_day_is_told_at_once_with_its_end_in_beijing(job: SendJob) -> None:
+    speed.note({job.pk: 5})
+    MiniProgram.objects.update(daily_budget=5)
+    pacing.book(pacing.pace_of(job.mini_program), count=5, per_second=50)
+    job.refresh_from_db()
+    stall = stalls.of_job(job)
+    assert stall is not None
+    assert stall.until is not None
+    assert stall.cause is Cause.BUDGET
+    assert timedelta(0) < stall.until - timezone.now() <= timedelta(days=1)
+    assert f"{stall.until.astimezone(UTC):%H:%M:%S}" == "16:00:00"
 
 
 def test_without_a_worker_nothing_is_sent(job: SendJob) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from notify_platform.delivery.models import Delivery, Open
 from notify_platform.insights import days, sending
-from notify_platform.insights.models import SendingTally
+from notify_platform.insights.models import RefusalTally, SendingTally
 from notify_platform.jobs.models import SendJob
 from tests import factories
 
@@ -151,3 +151,40 @@ def row(*some: int) -> Sequence[date]:
 def test_days_to_count_begin_before_the_newest_tally(newest: int | None, counted: Sequence[date]) -> None:
     known = date(2026, 11, newest) if newest else None
     assert days.to_count(newest=known, today=date(2026, 11, 20)) == counted
+
+
+def refusals() -> dict[tuple[date, int], int]:
+    return {(row.day, row.code): row.messages for row in RefusalTally.objects.order_by("day", "code")}
+
+
+def test_refusals_are_counted_by_code_and_follow_the_rows(job: SendJob) -> None:
+    for code in (43101, 43101, 47003):
+        leave(job, days_ago=0, state=State.FAILED, error_code=code)
+    leave(job, days_ago=0, state=State.WAITING, error_code=-1)
+    sending.tally_lately()
+    assert refusals() == {(day(0), 43101): 2, (day(0), 47003): 1}
+    Delivery.objects.filter(error_code=47003).update(state=State.ACCEPTED, error_code=None)
+    leave(job, days_ago=0, state=State.FAILED, error_code=43101)
+    sending.tally_lately()
+    assert refusals() == {(day(0), 43101): 3}
+
+
+def test_tallies_of_a_job_that_is_over_are_held_against_its_rows(job: SendJob) -> None:
+    leave(job, days_ago=1)
+    row = leave(job, days_ago=1, state=State.FAILED, error_code=43101)
+    SendJob.objects.update(ended_at=noon(days_ago=1))
+    sending.tally_lately()
+    assert sending.disagreeing() == 0
+    Delivery.objects.filter(pk=row.pk).update(error_code=47003)
+    assert sending.disagreeing() == 2
+    Delivery.objects.filter(pk=row.pk).update(state=State.ACCEPTED, error_code=None)
+    assert sending.disagreeing() == 2
+    sending.rebuild(first=day(2), last=day(0))
+    assert sending.disagreeing() == 0
+
+
+def test_tallies_of_a_job_that_may_still_change_are_not(job: SendJob) -> None:
+    leave(job, days_ago=1)
+    assert sending.disagreeing() == 0
+    SendJob.objects.update(ended_at=timezone.now() - timedelta(hours=1))
+    assert sending.disagreeing() == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import zlib
 from collections.abc import Hashable, Iterable
 from pathlib import Path
@@ -16,7 +17,10 @@ from notify_platform.wechat.transport import MAX_ANSWER_BYTES, Reply, RequestsTr
 from .raw_server import Connection, Serve, answer, answering
 
 BODY = '{"touser":"o9AgO5Kd5ggOC-bXrbNODIiE3bGY","data":"你好"}'.encode()
+# Longer than the buffers of both sockets, so that it cannot have left as a whole.
+LONG = b"x" * 16 * 1024 * 1024
 TOKEN = "50_Im7secret-token"
+OK = Reply(status=200, body=b"{}")
 
 
 def post(transport: RequestsTransport, url: str) -> Reply:
@@ -64,6 +68,24 @@ def closed_port() -> int:
 def resets_after_head(connection: Connection) -> None:
     connection.read_head()
     connection.reset()
+
+
+class Gate:
+    """Holds every answer back until it is opened; ``arrived`` counts the requests that are there."""
+
+    def __init__(self) -> None:
+        self.arrived = threading.Semaphore(0)
+        self.opened = threading.Event()
+
+    def __call__(self, connection: Connection) -> None:
+        while connection.read_request() is not None:
+            self.arrived.release()
+            self.opened.wait(10)
+            connection.send(answer())
+
+    def wait_for(self, count: int) -> None:
+        for _ in range(count):
+            assert self.arrived.acquire(timeout=10)
 
 
 def says(text: bytes) -> Serve:

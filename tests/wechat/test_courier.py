@@ -1,8 +1,7 @@
-"""The courier against servers that misbehave: every parcel lands once, and none is sent twice."""
+"""The courier: what goes out, in what order and on which connections, and how it ends."""
 
 from __future__ import annotations
 
-import logging
 import resource
 import socket
 import threading
@@ -14,45 +13,10 @@ import pytest
 
 from notify_platform.wechat import courier as courier_module
 from notify_platform.wechat.courier import Courier, Parcel
-from notify_platform.wechat.transport import MAX_ANSWER_BYTES, Reply, TransportFailure
+from notify_platform.wechat.transport import Reply
 
-from .exchanges import (
-    BODY,
-    FAILURES_AFTER,
-    TOKEN,
-    closed_port,
-    deliver,
-    deliver_all,
-    gather,
-    lost,
-    resets_after_body,
-    resets_after_head,
-    says,
-)
-from .raw_server import Connection, RawServer, Serve, answer, answering
-
-OK = Reply(status=200, body=b"{}")
-# Longer than the buffers of both sockets, so that it cannot have left as a whole.
-LONG = b"x" * 16 * 1024 * 1024
-
-
-class Gate:
-    """Holds every answer back until it is opened; ``arrived`` counts the requests that are there."""
-
-    def __init__(self) -> None:
-        self.arrived = threading.Semaphore(0)
-        self.opened = threading.Event()
-
-    def __call__(self, connection: Connection) -> None:
-        while connection.read_request() is not None:
-            self.arrived.release()
-            self.opened.wait(10)
-            connection.send(answer())
-
-    def wait_for(self, count: int) -> None:
-        for _ in range(count):
-            assert self.arrived.acquire(timeout=10)
-
+from .exchanges import BODY, LONG, OK, TOKEN, Gate, deliver, deliver_all, gather, lost, says
+from .raw_server import Connection, RawServer, answer, answering
 
 # --- what goes out, what comes back ----------------------------------------------------------------------------------
 
@@ -173,6 +137,24 @@ def test_there_are_never_more_connections_than_asked_for(serving, courier_to) ->
     assert (server.connections, len(server.requests)) == (3, 30)
 
 
+def test_connections_are_kept_through_quiet_times(serving, courier_to) -> None:
+    gate = Gate()
+    server = serving(gate)
+    courier = courier_to(server.url, concurrency=6)
+    for _ in range(2):
+        courier.send([Parcel(number, server.url, BODY) for number in range(6)])
+        gate.wait_for(6)
+        gate.opened.set()
+        gather(courier, 6)
+        # What libcurl by itself takes for too much, once it has been idle for a second.
+        server.stopping.wait(1.1)
+        for _ in range(6):
+            deliver(courier, server.url)
+        gate.wait_for(6)
+        gate.opened.clear()
+    assert server.connections == 6
+
+
 def test_waiting_ones_turn_does_not_count_as_time_on_the_way(serving, courier_to) -> None:
     def serve(connection: Connection) -> None:
         while connection.read_request() is not None:
@@ -234,6 +216,25 @@ def test_an_answer_nobody_asked_for_is_not_taken_for_the_next_parcels(serving, c
     assert server.connections == 3
 
 
+def test_nor_is_one_that_comes_later(serving, courier_to) -> None:
+    landed, spoken = threading.Event(), threading.Event()
+
+    def serve(connection: Connection) -> None:
+        while connection.read_request() is not None:
+            connection.send(answer(b"first"))
+            landed.wait(10)
+            connection.send(answer(b"stray"))
+            spoken.set()
+
+    server = serving(serve)
+    courier = courier_to(server.url)
+    first = deliver(courier, server.url)
+    landed.set()
+    assert spoken.wait(10)
+    assert [first, deliver(courier, server.url)] == [Reply(status=200, body=b"first")] * 2
+    assert server.connections == 2
+
+
 def test_beyond_the_sockets_that_select_can_watch_parcels_still_land(serving, courier_to) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 2048:
@@ -246,149 +247,6 @@ def test_beyond_the_sockets_that_select_can_watch_parcels_still_land(serving, co
         for _ in range(1100):
             stack.enter_context(socket.socket())
         assert deliver_all(courier, server.url, keys=range(4)) == dict.fromkeys(range(4), OK)
-
-
-# --- failures before the body: a retry is safe -----------------------------------------------------------------------
-
-
-def test_a_refused_connection_sent_nothing(courier_to) -> None:
-    url = f"http://127.0.0.1:{closed_port()}"
-    failure = lost(courier_to(url), url)
-    assert failure.body_began is False
-    assert str(failure) == "libcurl: couldnt connect: Connection refused"
-
-
-def test_an_unknown_host_sent_nothing(courier_to) -> None:
-    url = "http://nowhere.invalid"
-    failure = lost(courier_to(url), url)
-    assert (failure.body_began, str(failure)) == (False, "libcurl: couldnt resolve host")
-
-
-def test_a_connection_that_is_never_accepted_sent_nothing(courier_to) -> None:
-    with socket.socket() as listener, socket.socket() as first:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        first.connect(listener.getsockname())
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        failure = lost(courier_to(url, connect_timeout=0.2), url)
-    assert (failure.body_began, str(failure)) == (False, "libcurl: operation timedout")
-
-
-@pytest.mark.parametrize(
-    "url", ["http://", "ftp://127.0.0.1", "file:///etc/hosts?", "http://[::1", "http://127.0.0.1:port", "http://a b"]
-)
-def test_a_broken_address_sent_nothing(courier_to, url: str) -> None:
-    assert lost(courier_to("http://127.0.0.1"), url).body_began is False
-
-
-def test_a_server_that_resets_at_once_is_a_failure(serving, courier_to) -> None:
-    # Whether the body began depends on who was faster; the courier knows, the test cannot.
-    server = serving(Connection.reset)
-    lost(courier_to(server.url), server.url)
-    assert server.requests == []
-
-
-# --- failures after the body began: the fate is unknown --------------------------------------------------------------
-
-# libcurl forgives these; what they say is none of WeChat's words, and so unknown all the same.
-FORGIVEN = {"a hundred and one headers", "endless header", "gzip that is none", "a small bomb"}
-
-
-@pytest.mark.parametrize("name", sorted(FAILURES_AFTER.keys() - FORGIVEN))
-def test_a_failure_after_the_body_began_says_so_and_sends_nothing_again(serving, courier_to, name: str) -> None:
-    server = serving(FAILURES_AFTER[name])
-    failure = lost(courier_to(server.url), server.url)
-    assert failure.body_began is True
-    assert server.connections == 1
-
-
-@pytest.mark.parametrize("serve", [resets_after_body, Connection.read_request, resets_after_head])
-def test_a_kept_connection_that_dies_after_the_body_is_not_tried_again(serving, courier_to, serve: Serve) -> None:
-    bodies: list[bytes] = []
-
-    def once_then(connection: Connection) -> None:
-        connection.read_request()
-        connection.send(answer())
-        serve(connection)
-
-    server = serving(once_then)
-    courier = courier_to(server.url)
-    deliver(courier, server.url, body=b"first")
-    failure = lost(courier, server.url, body=b"second")
-    assert failure.body_began is True
-    assert deliver(courier, server.url, body=b"third") == OK
-    bodies = [request.body for request in server.requests]
-    assert bodies == [body for body in (b"first", b"second", b"third") if body in bodies]
-
-
-@pytest.mark.parametrize("is_kept", [False, True])
-def test_a_body_of_which_only_a_part_got_out_is_not_tried_again(serving, courier_to, is_kept: bool) -> None:
-    begun = 0
-
-    def serve(connection: Connection) -> None:
-        nonlocal begun
-        if is_kept:
-            connection.read_request()
-            connection.send(answer())
-        connection.read_head()
-        begun += 1
-        connection.reset()
-
-    server = serving(serve)
-    courier = courier_to(server.url)
-    if is_kept:
-        deliver(courier, server.url)
-    assert lost(courier, server.url, body=LONG).body_began is True
-    courier.close()
-    assert begun == 1
-
-
-def test_a_server_that_never_answers_runs_into_the_timeout(serving, courier_to) -> None:
-    gate = Gate()
-    server = serving(gate)
-    failure = lost(courier_to(server.url, connect_timeout=0.1, read_timeout=0.1), server.url)
-    assert (failure.body_began, str(failure)) == (True, "libcurl: operation timedout")
-    gate.opened.set()
-
-
-def test_an_answer_that_drips_is_given_up(serving, courier_to) -> None:
-    def serve(connection: Connection) -> None:
-        connection.read_request()
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-        for _ in range(200):
-            connection.send(b" ")
-            server.stopping.wait(0.02)
-
-    server = serving(serve)
-    failure = lost(courier_to(server.url, connect_timeout=0.1, read_timeout=0.2), server.url)
-    assert (failure.body_began, str(failure)) == (True, "libcurl: operation timedout")
-
-
-def test_a_long_answer_is_given_up_in_words(serving, courier_to) -> None:
-    server = serving(FAILURES_AFTER["a long answer"])
-    assert str(lost(courier_to(server.url), server.url)) == "the answer is too long"
-
-
-def test_the_longest_answer_allowed_is_read(serving, courier_to) -> None:
-    server = serving(answering(b" " * MAX_ANSWER_BYTES))
-    assert deliver(courier_to(server.url), server.url) == Reply(status=200, body=b" " * MAX_ANSWER_BYTES)
-
-
-def test_one_failure_leaves_the_others_alone(serving, courier_to) -> None:
-    fates = [resets_after_body, FAILURES_AFTER["a long answer"], FAILURES_AFTER["cut body"], answering(b"{}")]
-    server = serving(lambda connection: fates.pop(0)(connection))
-    landed = deliver_all(courier_to(server.url, concurrency=1), server.url, keys=range(4))
-    assert [isinstance(landed[key], TransportFailure) for key in range(4)] == [True, True, True, False]
-
-
-@pytest.mark.parametrize("serve", FAILURES_AFTER.values(), ids=FAILURES_AFTER)
-def test_neither_address_nor_token_is_in_any_reason_or_log(serving, courier_to, caplog, capfd, serve: Serve) -> None:
-    caplog.set_level(logging.DEBUG)
-    server = serving(serve)
-    landed = deliver(courier_to(server.url), server.url)
-    texts = [str(landed), repr(landed), *caplog.messages, *capfd.readouterr()]
-    assert [text for text in texts if TOKEN in text or "127.0.0.1" in text or str(server.port) in text] == []
-    assert TOKEN not in repr(Parcel(1, f"{server.url}?access_token={TOKEN}", BODY))
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------
@@ -416,6 +274,17 @@ def test_closing_hands_back_what_waits_and_waits_for_what_flies(serving, courier
     assert sorted({key for key, _failure in handed_back} | set(answered)) == list(range(1000))
     assert {(str(failure), failure.body_began) for _key, failure in handed_back} == {("the courier is closed", False)}
     assert set(answered.values()) == {OK}
+    assert len(server.requests) == 20
+
+
+def test_what_is_recalled_never_leaves_and_does_not_land(serving, courier_to) -> None:
+    gate, server, courier = start_many(serving, courier_to)
+    recalled = courier.recall()
+    gate.opened.set()
+    answered = gather(courier, 20)
+    assert [parcel.key for parcel in recalled] == list(range(20, 1000))
+    assert sorted(answered) == list(range(20))
+    assert courier.recall() == []
     assert len(server.requests) == 20
 
 

@@ -13,6 +13,7 @@ from notify_platform.wechat.transport import Reply, TransportFailure
 from templates_app.models import MiniProgram
 
 from .exchanges import (
+    OK,
     TOKEN,
     closed_port,
     deliver,
@@ -24,8 +25,6 @@ from .exchanges import (
     says,
 )
 from .raw_server import Connection, Serve, answer, answering
-
-OK = Reply(status=200, body=b"{}")
 
 # --- TLS -------------------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from notify_platform.wechat.gateway import (
     WeChatRefused,
     WeChatUnreachable,
     gateway_for,
+    send_result,
 )
 from notify_platform.wechat.outcomes import NOT_SENT, UNKNOWN, Becomes, Word, outcome_of_code
 from notify_platform.wechat.transport import Reply, TransportFailure
@@ -57,16 +58,12 @@ def gateway_answering(body: bytes, *, status: int = 200) -> Gateway:
     return Gateway(app_id=APP_ID, base_url="", transport=OneAnswer(Reply(status=status, body=body)))
 
 
+def understood(body: bytes, *, status: int = 200, token: str = TOKEN) -> SendResult:
+    """What an answer to a message is taken for."""
+    return send_result(Reply(status=status, body=body), token=token)
+
+
 # --- send ------------------------------------------------------------------------------------------------------------
-
-
-def test_send_posts_the_body_untouched_with_the_token_in_the_address(serving, gateway_to) -> None:
-    server = serving(answering(b'{"errcode":0,"errmsg":"ok","msgid":3248682510344192008}'))
-    result = gateway_to(server.url).send(token=TOKEN, body='{"touser":"o","data":"你好"}'.encode())
-    assert result == SendResult(outcome_of_code(0), code=0, msgid="3248682510344192008")
-    (request,) = server.requests
-    assert request.line == f"POST /cgi-bin/message/subscribe/send?access_token={TOKEN} HTTP/1.1"
-    assert request.body == '{"touser":"o","data":"你好"}'.encode()
 
 
 def test_the_address_of_a_message_holds_the_token_as_addresses_are_written() -> None:
@@ -78,32 +75,31 @@ def test_the_address_of_a_message_holds_the_token_as_addresses_are_written() -> 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample["name"])
 def test_an_answer_to_send_is_understood(sample: dict[str, str | int | None]) -> None:
     body, status = str(sample["body"]).encode(), int(sample.get("status") or 200)
-    result = gateway_answering(body, status=status).send(token=TOKEN, body=b"{}")
+    result = understood(body, status=status)
     texts = {name: sample.get(name, "") for name in ("msgid", "rid", "field", "detail")}
     found = {"msgid": result.msgid, "rid": result.rid, "field": result.field, "detail": result.detail}
     assert (result.outcome.word, result.code, found) == (sample["word"], sample["code"], texts)
 
 
 def test_bytes_that_are_no_utf8_are_read_as_far_as_they_go() -> None:
-    result = gateway_answering(b'{"errcode":40003,"errmsg":"\xff invalid openid"}').send(token=TOKEN, body=b"{}")
+    result = understood(b'{"errcode":40003,"errmsg":"\xff invalid openid"}')
     assert (result.outcome.word, result.detail) == (Word.BAD_USER, "� invalid openid")
 
 
 def test_json_nested_beyond_reason_is_unknown() -> None:
-    result = gateway_answering(b"[" * 100_000).send(token=TOKEN, body=b"{}")
+    result = understood(b"[" * 100_000)
     assert result == SendResult(UNKNOWN, code=None, detail="HTTP 200")
 
 
 def test_a_number_beyond_reason_is_unknown() -> None:
     body = b'{"errcode":0,"msgid":' + b"9" * 5000 + b"}"
-    assert gateway_answering(body).send(token=TOKEN, body=b"{}").outcome is UNKNOWN
+    assert understood(body).outcome is UNKNOWN
 
 
 @pytest.mark.parametrize(("body_began", "outcome"), [(True, UNKNOWN), (False, NOT_SENT)])
 def test_a_failed_exchange_is_unknown_once_the_body_began(body_began: bool, outcome: object) -> None:
     failure = TransportFailure("ReadTimeout", body_began=body_began)
-    gateway = Gateway(app_id=APP_ID, base_url="", transport=OneAnswer(failure))
-    assert gateway.send(token=TOKEN, body=b"{}") == SendResult(outcome, code=None, detail="ReadTimeout")
+    assert send_result(failure, token=TOKEN) == SendResult(outcome, code=None, detail="ReadTimeout")
 
 
 def resets(connection: Connection) -> None:
@@ -111,56 +107,50 @@ def resets(connection: Connection) -> None:
     connection.reset()
 
 
-def test_a_reset_after_the_request_is_unknown_and_is_sent_once(serving, gateway_to) -> None:
-    server = serving(resets)
-    assert gateway_to(server.url).send(token=TOKEN, body=b"{}").outcome is UNKNOWN
-    assert len(server.requests) == 1
-
-
 def test_a_detail_shows_no_token_and_nothing_that_looks_like_one() -> None:
     errmsg = f"bad token {TOKEN} secret {SECRET} session tiihtNczf5v6AKRyjwEUhQ==tiihtNczf5v6AKRyjwEUhQ== end"
-    result = gateway_answering(json.dumps({"errcode": 40001, "errmsg": errmsg}).encode()).send(token=TOKEN, body=b"{}")
+    result = understood(json.dumps({"errcode": 40001, "errmsg": errmsg}).encode())
     assert result.detail == "bad token *** secret *** session *** end"
 
 
 def test_a_detail_shows_no_part_of_a_short_token() -> None:
     body = b'{"errcode":40001,"errmsg":"bad token short-one"}'
-    assert gateway_answering(body).send(token="short-one", body=b"{}").detail == "bad token ***"
+    assert understood(body, token="short-one").detail == "bad token ***"
 
 
 def test_a_detail_is_cut_at_200_characters() -> None:
     body = json.dumps({"errcode": 1700, "errmsg": "长 " * 300}).encode()
-    assert len(gateway_answering(body).send(token=TOKEN, body=b"{}").detail) == 200
+    assert len(understood(body).detail) == 200
 
 
 def test_what_no_database_keeps_is_dropped_from_wechats_words() -> None:
     errmsg = "argument invalid! data.thi\0ng1\ud800.val inval\0id \udfffrid: 66b2\0c0ff-0a1b2c3d-4e5f6071"
-    result = gateway_answering(json.dumps({"errcode": 47003, "errmsg": errmsg}).encode()).send(token=TOKEN, body=b"{}")
+    result = understood(json.dumps({"errcode": 47003, "errmsg": errmsg}).encode())
     assert (result.rid, result.field) == ("66b2c0ff-0a1b2c3d-4e5f6071", "thing1")
     assert result.detail == "argument invalid! data.thing1.val invalid rid: 66b2c0ff-0a1b2c3d-4e5f6071"
 
 
 def test_a_token_cut_by_a_nul_does_not_show_either() -> None:
     body = json.dumps({"errcode": 40001, "errmsg": "bad token short\0-one"}).encode()
-    assert gateway_answering(body).send(token="short-one", body=b"{}").detail == "bad token ***"
+    assert understood(body, token="short-one").detail == "bad token ***"
 
 
 def test_a_field_longer_than_any_of_wechats_is_none() -> None:
     for key in ("a" * 31 + "1", "thing" + "1" * 10):
         body = json.dumps({"errcode": 47003, "errmsg": f"data.{key}.val invalid"}).encode()
-        assert gateway_answering(body).send(token=TOKEN, body=b"{}").field == ""
+        assert understood(body).field == ""
 
 
 @pytest.mark.parametrize(("length", "kept"), [(32, 32), (33, 0), (64, 0)])
 def test_a_message_id_too_long_for_the_books_is_none(length: int, kept: int) -> None:
     body = json.dumps({"errcode": 0, "errmsg": "ok", "msgid": "9" * length}).encode()
-    result = gateway_answering(body).send(token=TOKEN, body=b"{}")
+    result = understood(body)
     assert result == SendResult(outcome_of_code(0), code=0, msgid="9" * kept)
 
 
 @given(status=st.integers(200, 599), body=st.binary(max_size=60))
 def test_no_answer_makes_send_raise_or_accept_noise(status: int, body: bytes) -> None:
-    result = gateway_answering(body, status=status).send(token=TOKEN, body=b"{}")
+    result = understood(body, status=status)
     assert result.outcome.becomes is not Becomes.ACCEPTED
 
 
@@ -174,18 +164,19 @@ JSON = st.recursive(
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     words=st.fixed_dictionaries(
-        {}, optional={"errcode": JSON, "errmsg": JSON, "msgid": JSON, "data": JSON, "access_token": JSON}
+        {}, optional={"errcode": JSON, "errmsg": JSON, "msgid": JSON, "data": JSON, "access_token": JSON, "quota": JSON}
     ),
     status=st.sampled_from([200, 403, 429, 500, 503]),
 )
 def test_no_json_makes_a_call_fail_in_an_unnamed_way(words: dict[str, object], status: int) -> None:
     gateway = gateway_answering(json.dumps(words).encode(), status=status)
-    result = gateway.send(token=TOKEN, body=b"{}")
+    result = understood(json.dumps(words).encode(), status=status)
     assert isinstance(result, SendResult)
     assert (len(result.msgid) <= 32, len(result.detail) <= 200) == (True, True)
     for call in (
         lambda: gateway.stable_token(secret=SECRET),
         lambda: gateway.templates(token=TOKEN),
+        lambda: gateway.quota_left(token=TOKEN, path="/cgi-bin/x"),
         lambda: gateway.login(secret=SECRET, code="c"),
     ):
         with suppress(WeChatRefused, WeChatUnreachable):
@@ -273,6 +264,26 @@ def test_a_refused_list_of_templates_keeps_its_word() -> None:
     assert (caught.value.code, caught.value.word, caught.value.detail) == (42001, Word.TOKEN, "access_token expired")
 
 
+# --- the quota -------------------------------------------------------------------------------------------------------
+
+
+def test_the_quota_is_asked_by_path_and_what_remains_is_told(serving, gateway_to) -> None:
+    words = {"errcode": 0, "errmsg": "ok", "quota": {"daily_limit": 10_000_000, "used": 9_999_900, "remain": 100}}
+    server = serving(answering(json.dumps(words).encode()))
+    assert gateway_to(server.url).quota_left(token=TOKEN, path="/cgi-bin/message/subscribe/send") == 100
+    (request,) = server.requests
+    assert request.line == f"POST /cgi-bin/openapi/quota/get?access_token={TOKEN} HTTP/1.1"
+    assert json.loads(request.body) == {"cgi_path": "/cgi-bin/message/subscribe/send"}
+
+
+@pytest.mark.parametrize(
+    "words", [{"errcode": 0}, {"errcode": 0, "quota": []}, {"errcode": 0, "quota": {}}, {"quota": {"remain": "many"}}]
+)
+def test_an_answer_without_a_quota_is_not_a_quota_used_up(words: dict[str, object]) -> None:
+    with pytest.raises(WeChatUnreachable, match="holds no quota"):
+        gateway_answering(json.dumps(words).encode()).quota_left(token=TOKEN, path="/cgi-bin/x")
+
+
 # --- login -----------------------------------------------------------------------------------------------------------
 
 
@@ -323,6 +334,7 @@ def test_a_call_without_an_answer_is_unreachable_and_names_no_secret(serving, ga
     for call in (
         lambda: gateway.stable_token(secret=SECRET),
         lambda: gateway.templates(token=TOKEN),
+        lambda: gateway.quota_left(token=TOKEN, path="/cgi-bin/x"),
         lambda: gateway.login(secret=SECRET, code="c"),
     ):
         with pytest.raises(WeChatUnreachable) as caught:

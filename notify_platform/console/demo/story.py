@@ -15,7 +15,7 @@ from notify_platform.callbacks.models import CallbackEvent
 from notify_platform.console.demo.cast import SCENES, Cast, template_rows
 from notify_platform.delivery.models import Delivery
 from notify_platform.insights import books, funnels
-from notify_platform.insights.books import Breach
+from notify_platform.insights.books import Finding
 from notify_platform.insights.funnels import JobFunnel
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob, Variant
@@ -157,7 +157,7 @@ class Reckoning:
 
     funnel: JobFunnel
     wechat: Counts
-    breaches: list[Breach]
+    breaches: list[Finding]
 
 
 def reckon(control: SimulatorControl, cast: Cast, job: SendJob) -> Reckoning:
@@ -167,26 +167,26 @@ def reckon(control: SimulatorControl, cast: Cast, job: SendJob) -> Reckoning:
     unknown = funnel.count(Delivery.State.UNKNOWN)
     breaches = [*books.check()]
     if job.state != SendJob.State.FINISHED:
-        breaches.append(Breach("9 the job ends", f"job is {job.state}: {job.pause_detail}", 1))
+        breaches.append(Finding("9 the job ends", f"job is {job.state}: {job.pause_detail}", 1))
     if not funnel.accepted <= counts.counted <= funnel.accepted + unknown:
         sentence = f"WeChat counted {counts.counted}, we hold {funnel.accepted} accepted and {unknown} unknown"
-        breaches.append(Breach("5 WeChat's count", sentence, abs(counts.counted - funnel.accepted)))
+        breaches.append(Finding("5 WeChat's count", sentence, abs(counts.counted - funnel.accepted)))
     elif counts.counted != funnel.accepted:
         breaches.append(
-            Breach(
+            Finding(
                 "9 sent events settle", "messages WeChat counted are still unknown", counts.counted - funnel.accepted
             )
         )
     if counts.doubles:
-        breaches.append(Breach("2 nobody twice", "messages were counted twice by WeChat", counts.doubles))
+        breaches.append(Finding("2 nobody twice", "messages were counted twice by WeChat", counts.doubles))
     breaches += _witnesses_disagree(control, cast)
     greedy = sum(row.counted > row.granted for row in control.ledger(cast.mini_program.app_id))
     if greedy:
-        breaches.append(Breach("1 cards ≤ consents", "people got more cards than they agreed to", greedy))
+        breaches.append(Finding("1 cards ≤ consents", "people got more cards than they agreed to", greedy))
     return Reckoning(funnel=funnel, wechat=counts, breaches=breaches)
 
 
-def _witnesses_disagree(control: SimulatorControl, cast: Cast) -> list[Breach]:
+def _witnesses_disagree(control: SimulatorControl, cast: Cast) -> list[Finding]:
     """A popup is told twice, by the phone and by WeChat's event: it must have become one consent."""
     at_wechat = {
         row.openid: row.granted
@@ -199,6 +199,6 @@ def _witnesses_disagree(control: SimulatorControl, cast: Cast) -> list[Breach]:
         )
     )
     wrong = sum(ours[person.openid] != at_wechat.get(person.openid, 0) for person in cast.walk_ins)
-    return [Breach("10 one popup, one consent", "people hold another number of consents than they gave", wrong)] * bool(
-        wrong
-    )
+    return [
+        Finding("10 one popup, one consent", "people hold another number of consents than they gave", wrong)
+    ] * bool(wrong)

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console.desk import outlook, scene_words
 from notify_platform.console.desk.base import LogAdmin, PersonLogAdmin
@@ -30,6 +31,11 @@ class DriftAdmin(PersonLogAdmin):
     """Consents that WeChat did not know of."""
 
     list_display = ("at", "person", "template", "units")
+    lead = _(
+        "WeChat refused a card although our books held a consent: the person had turned it off, and no callback told "
+        "us. These consents are void by now; nothing has to be done. If there are suddenly many, look at the callbacks."
+    )
+    empty_words = _("WeChat and our books agree.")
     fields = ("at", "person", "template", "units")
     joined = ("subscriber", "template")
 

@@ -18,14 +18,13 @@ from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console import access
 from notify_platform.console.desk import changes
-from notify_platform.console.desk.lists import CAP, LogList
+from notify_platform.console.desk.lists import CAP, DeskChangeList, LogList, WayOut
 from notify_platform.console.desk.log_pages import LogPages
 from notify_platform.core.models import audit
 from subscriptions.models import Subscriber
 from templates_app.models import MiniProgram
 
 if TYPE_CHECKING:
-    from django.contrib.admin.views.main import ChangeList as ThemedChangeList
     from django.contrib.auth.models import AbstractBaseUser
     from django.db.models.expressions import Combinable
 
@@ -36,7 +35,6 @@ else:
     AnyPaginator = Paginator
     from unfold.admin import ModelAdmin as ThemedAdmin
     from unfold.admin import TabularInline as ThemedInline
-    from unfold.views import ChangeList as ThemedChangeList
 
 # The columns of a mini-program that are decrypted when they are read; no list and no other model's page needs them.
 SECRETS = (
@@ -73,13 +71,16 @@ class CappedPaginator(AnyPaginator):
         return f"{self.count:,}" + ("+" if self._found > self.CAP else "")
 
 
-class DeskList(ThemedChangeList):
+class DeskList(DeskChangeList):
     """A list whose count stands in one place only, below it; the theme's second one knows nothing of the cap."""
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the page."""
         super().get_results(request)
         self.full_result_count = self.result_count
+
+
+WRITE_A_JOB = WayOut(_("Write a job"), "admin:jobs_sendjob_add", "jobs.add_sendjob")
 
 
 class Limited:
@@ -117,6 +118,9 @@ class DeskAdmin(Limited, ThemedAdmin):
     joined: ClassVar[Sequence[str]] = ()
     # Columns that neither of them needs.
     deferred: ClassVar[Sequence[str]] = ()
+    # What an empty list says: how it fills, and where that begins.
+    empty_words: ClassVar[Any] = _("It fills by itself as soon as something happens.")
+    empty_way: ClassVar[WayOut | None] = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the rows this colleague may see, with what their page reads, in one query."""
@@ -190,6 +194,8 @@ class LogAdmin(LogPages, DeskAdmin):
     moment: ClassVar[str] = ""
     # Newest first and no other way: there is no index to sort millions of rows by anything else.
     sortable_by = ()
+    # Said above the list: what these rows are, and what to do about them.
+    lead: ClassVar[Any] = ""
     # Rows that have a name of their own are called by it.
     has_names: ClassVar[bool] = False
 

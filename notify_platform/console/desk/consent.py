@@ -83,6 +83,7 @@ class GrantAdmin(PersonLogAdmin):
     tab_field = "state"
     fields = ("person", "template", "state_label", "granted_at", "expires_at", "settled_at", "answer_link")
     joined = ("subscriber", "template")
+    empty_words = _("A consent appears here when somebody says yes in a scene, or when existing ones are imported.")
 
     @admin.display(description=_("state"))
     def state_label(self, row: Grant) -> SafeString:

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console import access
-from notify_platform.console.desk.base import LogAdmin, OfMiniProgram, PersonLogAdmin, ids_of, label
+from notify_platform.console.desk.base import WRITE_A_JOB, LogAdmin, OfMiniProgram, PersonLogAdmin, ids_of, label
 from notify_platform.console.desk.jobs import progress
 from notify_platform.console.desk.lists import number_of
 from notify_platform.console.desk.settling import Settling
@@ -80,6 +80,8 @@ class DeliveryAdmin(Settling, PersonLogAdmin):
     moment = "created_at"
     search_fields = ("subscriber__openid__exact", "msgid__exact")
     search_help_text = _("A whole openid, WeChat's message id, or our number.")
+    empty_words = _("Every message stands here from the start of its job on.")
+    empty_way = WRITE_A_JOB
     joined = ("subscriber", "job", "trigger", "template")
     fieldsets = (
         (None, {"fields": (("person", "template"), ("state_label", "because"), ("job", "trigger"), "settle_link")}),
@@ -152,6 +154,7 @@ class SkipAdmin(PersonLogAdmin):
     tab_field = "reason"
     fields = ("person", "job", "reason")
     joined = ("subscriber", "job")
+    empty_words = _("Who is left out when a job starts is listed here, with the reason.")
 
     def tabs_of(self, asked: Mapping[str, str]) -> Sequence[tuple[str, Any]]:
         """Count the reasons of one job; there is no index to count them of all jobs."""

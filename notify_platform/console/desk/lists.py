@@ -127,7 +127,30 @@ class Pages:
         return counted(self.found)
 
 
-class LogList(ThemedChangeList):
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """Where an empty list begins to fill: the words of the button, its page, and who may go there."""
+
+    words: _StrPromise
+    page: str
+    permission: str
+
+
+class DeskChangeList(ThemedChangeList):
+    """A list that, when it is empty, says why and what to do; the admin class has the words (``empty_words``)."""
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        way: WayOut | None = getattr(self.model_admin, "empty_way", None)
+        self.way_out = way if way and request.user.has_perm(way.permission) else None
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether there may be more than is shown."""
+        return bool(self.query or self.has_active_filters)
+
+
+class LogList(DeskChangeList):
     """A long list. The admin class says its tabs (``tab_field``, ``tabs_of``) and its time (``moment``)."""
 
     model_admin: LogAdmin
@@ -152,6 +175,18 @@ class LogList(ThemedChangeList):
         self.every = rows
         values = self._chosen()
         return rows if values is None else self._in_tabs(values)
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether there may be more than is shown, in other tabs or days too."""
+        named = {name: value for name, value in self.asked.items() if (name, value) != (PERIOD, ALL)}
+        return super().is_narrowed or any(named.values())
+
+    @property
+    def all_time(self) -> str:
+        """Where older rows are, of a log that opened with the last days; empty for what has no days, and shows all."""
+        is_lately = bool(self.model_admin.moment) and self.span.name == LATELY
+        return self.get_query_string({PERIOD: ALL}) if is_lately else ""
 
     def _take_own(self) -> dict[str, str]:
         """Take what the theme would look for among the columns out of the address."""

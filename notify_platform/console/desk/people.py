@@ -38,6 +38,7 @@ class SubscriberAdmin(PrivacyPages):
     list_filter = (OfMiniProgram,)
     search_fields = ("openid__exact", "nickname__startswith")
     search_help_text = _("A whole openid, or how a nickname begins.")
+    empty_words = _("People appear here when they sign in to the mini-program, or when a back end reports them.")
     joined = ("mini_program",)
     deferred = SECRETS_OF_MINI_PROGRAM
 

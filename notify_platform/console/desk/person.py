@@ -54,6 +54,11 @@ class Page:
     rows: Sequence[Sequence[Cell]]
     older: int | None
 
+    @property
+    def lines(self) -> list[list[tuple[_StrPromise, Cell]]]:
+        """Return the rows with the heading of each cell: on a phone there is no row of headings."""
+        return [list(zip(self.section.headings, row, strict=True)) for row in self.rows]
+
 
 def sections_for(request: HttpRequest, person: Subscriber) -> list[Page]:
     """Return the newest of everything somebody may see."""
@@ -87,8 +92,10 @@ def _held_by(grants: Sequence[int]) -> Mapping[int, Delivery]:
 # --- rows as cells -------------------------------------------------------------------------------------------------
 
 
-def _at(moment: datetime | None) -> str:
-    return formats.localize(timezone.localtime(moment)) if moment else "—"
+def _at(moment: datetime | None) -> Cell:
+    if moment is None:
+        return "—"
+    return format_html('<time class="desk-word">{}</time>', formats.localize(timezone.localtime(moment)))
 
 
 def _link(page: str, pk: int | None, words: object) -> Cell:
@@ -119,7 +126,9 @@ def _grant(row: Grant, held: Mapping[int, Delivery]) -> Sequence[Cell]:
     state = label(GRANT_TONES[Grant.State(row.state)], row.get_state_display())
     answer = _link("subscriptions_answer", row.answer_id, _at(row.granted_at))
     until = _at(row.expires_at) if row.expires_at else gettext("no limit")
-    settled = f"{_at(row.settled_at)} · {row.get_revoked_by_display()}" if row.revoked_by else _at(row.settled_at)
+    settled = _at(row.settled_at)
+    if row.revoked_by:
+        settled = format_html("{} · {}", settled, row.get_revoked_by_display())
     return (str(row.template), state, answer, until, settled, _message(held.get(row.pk)))
 
 

@@ -112,8 +112,8 @@ class MiniProgramAdmin(DeskAdmin):
             {
                 "fields": (
                     ("miniprogram_state", "lang"),
-                    ("pace_per_second", "approval_threshold"),
-                    "unknown_after_minutes",
+                    ("pace_per_second", "daily_budget"),
+                    ("approval_threshold", "unknown_after_minutes"),
                     "proxy_url",
                 )
             },
@@ -276,6 +276,7 @@ class MessageTemplateAdmin(LibraryPages):
     ordering = ("mini_program", "title")
     search_fields = ("title", "wechat_id__exact")
     search_help_text = _("Words of the title, or a whole template id.")
+    empty_words = _("Fetch the templates from WeChat, or add one from its library.")
     joined = ("mini_program",)
     deferred = SECRETS_OF_MINI_PROGRAM
     inlines = (FieldInline, ChangeInline)

@@ -21,6 +21,7 @@ from notify_platform.console.desk.base import name_of
 from notify_platform.core.models import WorkerNode
 from notify_platform.delivery import speed, stalls
 from notify_platform.delivery.models import Delivery
+from notify_platform.insights import overview
 from notify_platform.insights.overview import Overview
 from notify_platform.jobs.models import SendJob
 from subscriptions.models import SceneTemplate
@@ -29,8 +30,6 @@ from templates_app.models import MessageTemplate
 State = SendJob.State
 SHOWN: Final = 50
 CALLBACKS_LATELY: Final = timedelta(days=1)
-# So many messages without a single word of WeChat about them are no accident.
-UNTOLD: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +153,10 @@ def _callbacks(scope: Scope) -> Iterator[Trouble]:
         yield from _failed_callbacks(scope)
     if not scope.may("templates_app.view_miniprogram"):
         return
-    for pk, one in scope.seen.items():
-        lately = [sums for _day, sums in one.shown[-2:]]
-        accepted = sum(sums.accepted for sums in lately)
-        if accepted >= UNTOLD and not any(sums.delivered or sums.undelivered for sums in lately):
-            url = reverse("admin:templates_app_miniprogram_change", args=[pk])
-            why = _("WeChat accepted %(number)s messages and has told the end of none: check the callback.")
-            yield Trouble("bad", _("callbacks"), scope.names[pk], why % {"number": f"{accepted:,}"}, url)
+    for pk, accepted in overview.untold(scope.seen).items():
+        url = reverse("admin:templates_app_miniprogram_change", args=[pk])
+        why = _("WeChat accepted %(number)s messages and has told the end of none: check the callback.")
+        yield Trouble("bad", _("callbacks"), scope.names[pk], why % {"number": f"{accepted:,}"}, url)
 
 
 def _failed_callbacks(scope: Scope) -> Iterator[Trouble]:

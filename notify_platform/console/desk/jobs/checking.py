@@ -124,7 +124,10 @@ def _outcome(job: SendJob, *, start: str) -> Outcome:
     threshold = job.mini_program.approval_threshold
     return Outcome(
         funnel=funnel.drawn(run, is_counted=job.template.is_counted),
-        sentences=timing.sentences(job, start=start, reach=run.sent, lasts=False),
+        sentences=[
+            *timing.sentences(job, start=start, reach=run.sent, lasts=False),
+            *timing.beyond_the_day(job, reach=run.sent),
+        ],
         conflicts=in_the_way(job),
         # The same question as at the submission: whom it may reach, not whom it is expected to.
         needs_approval=not 0 < threshold >= previews.reach(job),

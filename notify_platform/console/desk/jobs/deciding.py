@@ -20,8 +20,9 @@ from notify_platform.console.desk.audience_form import words_of
 from notify_platform.console.desk.jobs import funnel
 from notify_platform.console.desk.jobs.funnel import Funnel
 from notify_platform.core.errors import Refused
+from notify_platform.delivery.dry_runs import Rehearsal
 from notify_platform.delivery.models import Delivery, Reason
-from notify_platform.delivery.rehearsal import Rehearsal, rehearse
+from notify_platform.delivery.rehearsal import rehearse
 from notify_platform.insights import funnels
 from notify_platform.jobs import jobs, previews, versions
 from notify_platform.jobs.models import SendJob

@@ -50,7 +50,11 @@ class Deed:
         is_own = self.second_person and job.created_by_id == to.pk
         if job.is_pattern and self.verb is jobs.start:
             return False
-        return job.state in self.states and to.has_perm(self.permission) and not is_own
+        return self.is_possible(job) and to.has_perm(self.permission) and not is_own
+
+    def is_possible(self, job: SendJob) -> bool:
+        """Whether the job is in a state for it; one that would go on by itself can be kept from it."""
+        return job.state in self.states or (self.verb is jobs.pause and job.goes_on_by_itself)
 
     def do(self, job: SendJob, *, by: User, given: Mapping[str, str]) -> None:
         """Call the verb with what was typed. Raises ``Refused``."""

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from notify_platform.console.desk.base import called
 from notify_platform.console.desk.jobs import timing
-from notify_platform.delivery.rehearsal import Loss, Rehearsal, Wait
+from notify_platform.delivery.dry_runs import Loss, Rehearsal, Wait
 from subscriptions.models import Subscriber
 
 

@@ -27,8 +27,10 @@ from notify_platform.console.desk.jobs.deeds import DEEDS, Deed
 from notify_platform.console.desk.jobs.following import Following
 from notify_platform.console.desk.jobs.labels import state_label
 from notify_platform.console.desk.jobs.series import Repeating
+from notify_platform.console.desk.jobs.tabs import JobList
 from notify_platform.console.desk.jobs.testing import TestPages, Tests
 from notify_platform.core.errors import Refused
+from notify_platform.delivery import again
 from notify_platform.jobs import copies, previews
 from notify_platform.jobs.models import SendJob
 
@@ -48,10 +50,16 @@ class SendJobAdmin(Following, Repeating, TestPages):
     list_filter = (OfMiniProgram, "state", Tests)
     search_fields = ("name",)
     search_help_text = _("Words of the name.")
+    list_before_template = "console/job_tabs.html"
+    empty_words = _("Nothing is sent before a job is submitted, approved and started.")
     joined = ("mini_program", "template", "audience", "series", "created_by", "approved_by")
     deferred = SECRETS_OF_MINI_PROGRAM
 
     # --- the list --------------------------------------------------------------------------------------------------
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobList]:
+        """Put tabs above the list."""
+        return JobList
 
     @admin.display(description=_("state"), ordering="state")
     def state_word(self, row: SendJob) -> SafeString:
@@ -114,7 +122,8 @@ class SendJobAdmin(Following, Repeating, TestPages):
     def progress_view(self, request: HttpRequest, job_id: int) -> HttpResponse:
         """Return the numbers of a job as JSON: its state, whether it still moves, and the board as HTML."""
         job = self._job(request, job_id)
-        board = render_to_string("console/job_progress.html", {"job": job, **_progress_context(request, job)})
+        context = {"job": job, **_progress_context(request, job, anew=False)}
+        board = render_to_string("console/job_progress.html", context)
         return JsonResponse({"state": job.state, "moves": job.state == State.RUNNING, "html": board})
 
     def copy_view(self, request: HttpRequest, job_id: int) -> HttpResponse:
@@ -144,7 +153,7 @@ class SendJobAdmin(Following, Repeating, TestPages):
             return self._do(request, job, deed)
         if request.method != "GET":
             return HttpResponseNotAllowed(["GET", "POST"])
-        if job.state not in deed.states:
+        if not deed.is_possible(job):
             messages.warning(request, _not_now(deed, job))
             return _to_job(job)
         return self._ask(request, job, deed)
@@ -178,8 +187,8 @@ class SendJobAdmin(Following, Repeating, TestPages):
         context = {
             **self._page(request, title=job.name, job=job),
             **self._deciding_context(request, job),
-            **(_progress_context(request, job) if job.started_at else {}),
-            "may_follow_up": following.is_offered(job, to=request.user),
+            **(_progress_context(request, job, anew=True) if job.started_at else {}),
+            "may_follow_up": following.is_offered(job, to=request.user) and bool(again.missed(job)),
             **_facts(job),
             **_decision(job),
             "trail": trail.of_job(job),
@@ -237,9 +246,9 @@ def _decision(job: SendJob) -> Mapping[str, Any]:
     return {"compared": deciding.compared(job)}
 
 
-def _progress_context(request: HttpRequest, job: SendJob) -> Mapping[str, Any]:
+def _progress_context(request: HttpRequest, job: SendJob, *, anew: bool) -> Mapping[str, Any]:
     """Return what the progress part of a job's page shows to this colleague."""
-    return {"progress": progress.of_job(job), "may_settle": request.user.has_perm(deeds.OPERATE)}
+    return {"progress": progress.of_job(job, anew=anew), "may_settle": request.user.has_perm(deeds.OPERATE)}
 
 
 def _words(job: SendJob) -> list[tuple[str, str]]:

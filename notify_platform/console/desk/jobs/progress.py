@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from django.db.models import Count
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -18,7 +16,7 @@ from notify_platform.console.desk.jobs import standing
 from notify_platform.console.desk.jobs.reasons import NEXT_STEPS
 from notify_platform.console.desk.jobs.standing import Standing
 from notify_platform.delivery import speed
-from notify_platform.delivery.models import Delivery, Reason, Skip
+from notify_platform.delivery.models import Delivery, Reason
 from notify_platform.delivery.speed import Speed
 from notify_platform.insights import funnels
 from notify_platform.insights.funnels import JobFunnel
@@ -104,9 +102,9 @@ class Progress:
     unknown_url: str
 
 
-def of_job(job: SendJob) -> Progress:
-    """Count a job; a handful of queries, whatever its size."""
-    funnel = funnels.of_job(job)
+def of_job(job: SendJob, *, anew: bool) -> Progress:
+    """Count a job; a handful of queries, whatever its size. Not ``anew``: of a large one the numbers may be older."""
+    funnel = funnels.shown(job, anew=anew)
     now = speed.of_jobs([job.pk]).get(job.pk, Speed()) if job.state == SendJob.State.RUNNING else Speed()
     seconds = now.seconds_for(funnel.left)
     unknown = funnel.count(State.UNKNOWN)
@@ -122,7 +120,7 @@ def of_job(job: SendJob) -> Progress:
         tiles=_tiles(job, funnel),
         segments=_segments(funnel),
         not_sent=_not_sent(job, funnel),
-        failures=_failures(job),
+        failures=_failures(job, funnel),
     )
 
 
@@ -179,16 +177,14 @@ def _segments(funnel: JobFunnel) -> list[Segment]:
 
 
 def _not_sent(job: SendJob, funnel: JobFunnel) -> list[NotSent]:
-    at_start = Counter(dict(Skip.objects.filter(job=job).values_list("reason").annotate(number=Count("pk"))))
-    at_start.update(job.pruned_skips)
     return [
         NotSent(
             label=str(Reason(reason).label),
             next_step=str(NEXT_STEPS[reason]),
             count=f"{count:,}",
-            at_start=f"{at_start[reason]:,}",
+            at_start=f"{funnel.at_start[reason]:,}",
             at_start_url=skip_url(job, reason__exact=reason),
-            at_turn=f"{count - at_start[reason]:,}",
+            at_turn=f"{funnel.at_turn[reason]:,}",
             at_turn_url=log_url(job, state=State.SKIPPED, reason__exact=reason),
         )
         for reason, count in funnel.not_sent.most_common()
@@ -212,14 +208,9 @@ def _decimal(number: float) -> str:
     return f"{number:,.0f}" if number >= 10 else f"{number:.1f}"
 
 
-def _failures(job: SendJob) -> list[Failure]:
-    rows = (
-        Delivery.objects.filter(job=job, state=State.FAILED)
-        .values_list("error_code")
-        .annotate(number=Count("pk"))
-        .order_by("-number", "error_code")
-    )
-    return [_failure(job, code=code, count=count) for code, count in rows]
+def _failures(job: SendJob, funnel: JobFunnel) -> list[Failure]:
+    most_first = sorted(funnel.codes.items(), key=lambda row: (-row[1], row[0] or 0))
+    return [_failure(job, code=code, count=count) for code, count in most_first]
 
 
 def _failure(job: SendJob, *, code: int | None, count: int) -> Failure:

@@ -34,16 +34,18 @@ def weekday_choices() -> list[tuple[str, Any]]:
 
 def words(row: Series) -> str:
     """Say when a series comes: "Mon, Wed 09:00, 2026-11-23 – 2026-12-31"."""
-    days, span = set(row.weekdays), formats.date_format(row.starts_on, "DATE_FORMAT")
+    days, first = set(row.weekdays), formats.date_format(row.starts_on, "DATE_FORMAT")
     if days == EVERY_DAY:
         which = _("every day")
     elif days == WORKING_DAYS:
         which = _("Monday to Friday")
     else:
         which = _(", ").join(str(dates.WEEKDAYS[day - 1]) for day in sorted(days))
-    from_day = _("from %(day)s") % {"day": span}
-    until = _("until %(day)s") % {"day": formats.date_format(row.ends_on, "DATE_FORMAT")} if row.ends_on else ""
-    return " · ".join(part for part in (f"{which} {formats.time_format(row.at_time)}", from_day, until) if part)
+    if row.ends_on:
+        span = _("%(first)s to %(last)s") % {"first": first, "last": formats.date_format(row.ends_on, "DATE_FORMAT")}
+    else:
+        span = _("from %(day)s") % {"day": first}
+    return f"{which} {formats.time_format(row.at_time)} · {span}"
 
 
 def next_ones(row: Series) -> Sequence[Occurrence]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.db.models import Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -16,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, LogAdmin, OfMiniProgram, label
+from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, WRITE_A_JOB, LogAdmin, OfMiniProgram, label
 from notify_platform.console.desk.jobs import schedules
 from notify_platform.console.desk.jobs.deeds import CHANGE, OPERATE
 from notify_platform.console.desk.jobs.labels import state_label
@@ -103,10 +104,23 @@ class SeriesAdmin(LogAdmin):
     """Broadcasts that come again."""
 
     has_names = True
-    list_display = ("name", "mini_program", "when", "next_at", "is_active")
+    list_display = ("name", "mini_program", "when", "next_at", "state_word")
     list_filter = (OfMiniProgram, "is_active")
+    empty_words = _("A series begins with a job: choose “Repeat every week …” where it says when to send.")
+    empty_way = WRITE_A_JOB
     joined = ("mini_program",)
     deferred = SECRETS_OF_MINI_PROGRAM
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Series]:
+        """Return the series with the jobs that say what they send."""
+        patterns = SendJob.objects.filter(occurrence__isnull=True).only("state", "series")
+        rows: QuerySet[Series] = super().get_queryset(request)
+        return rows.prefetch_related(Prefetch("jobs", queryset=patterns, to_attr="patterns"))
+
+    @admin.display(description=_("state"))
+    def state_word(self, row: Any) -> SafeString:
+        """Return the state in its colour."""
+        return _label(row, next(iter(row.patterns), None))
 
     @admin.display(description=_("when"))
     def when(self, row: Series) -> str:

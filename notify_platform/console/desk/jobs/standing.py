@@ -53,11 +53,17 @@ def _words(job: SendJob, stall: Stall) -> Standing:
         why = Reason(stall.reason).label if stall.reason in Reason.values else _("nobody's turn has come")
         told = {"until": _moment(stall.until), "why": why}
         return Standing(_("Waiting"), _("The next message leaves at %(until)s (%(why)s).") % told)
+    to_program = reverse("admin:templates_app_miniprogram_change", args=[job.mini_program_id])
+    if stall.cause is Cause.BUDGET:
+        told = {"number": f"{job.mini_program.daily_budget:,}", "until": _moment(stall.until)}
+        sentence = _(
+            "The mini-program's %(number)s messages a day are used up. Sending goes on at %(until)s by itself."
+        )
+        return Standing(_("Waiting"), sentence % told, to_program, _("To that setting"))
     head = _("Nothing has left for %(time)s") % {"time": durations.words(_seconds_since(stall.since))}
     sentence = str(_SENTENCES[stall.cause]) % {"until": _moment(stall.until)}
     if stall.cause is Cause.TOKEN:
-        url = reverse("admin:templates_app_miniprogram_change", args=[job.mini_program_id])
-        return Standing(head, sentence, url, _("To the mini-program"))
+        return Standing(head, sentence, to_program, _("To the mini-program"))
     return Standing(head, sentence)
 
 

@@ -11,6 +11,8 @@ from django.utils.translation import ngettext
 
 from notify_platform.console.desk.jobs import schedules
 from notify_platform.console.desk.jobs.composing import Start
+from notify_platform.core.clock import beijing_midnight
+from notify_platform.delivery import pacing
 from notify_platform.jobs.models import SendJob
 
 MINUTE, HOUR = 60, 3600
@@ -32,6 +34,17 @@ def sentences(job: SendJob, *, start: str, reach: int | None, lasts: bool = True
     if job.not_after:
         said.append(_ends(job, reach=reach))
     return said
+
+
+def beyond_the_day(job: SendJob, *, reach: int) -> list[str]:
+    """Say that the day it begins on has no room for so many messages; nothing while it has. One query."""
+    program, begins = job.mini_program, max(job.starts_at or timezone.now(), timezone.now())
+    is_today = beijing_midnight(begins) == beijing_midnight(timezone.now())
+    left = pacing.left_today(program) if is_today else program.daily_budget
+    if reach <= left:
+        return []
+    sentence = _("Its first day has room for %(left)s messages (the mini-program's setting); the rest leaves after it.")
+    return [sentence % {"left": f"{left:,}"}]
 
 
 def pace_of(job: SendJob) -> int:

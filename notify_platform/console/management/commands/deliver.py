@@ -55,11 +55,12 @@ class Command(BaseCommand):
     def _round(self, crew: Crew) -> tuple[bool, bool]:
         """Look after everything once; return whether there is more to do at once, and whether all is done."""
         close_old_connections()
+        busy = self._guarded(crew.call)
+        # Asked before the upkeep, which then finishes what the engines have just sent.
+        idle = not busy and self._guarded(upkeep.is_idle)
         work = (upkeep.tick, self._handle_callbacks, rollup.tick)
         # All of them, also when the first has more to do.
-        more = True in [self._guarded(do) for do in work]
-        busy = self._guarded(crew.call)
-        return more, not busy and self._guarded(upkeep.is_idle)
+        return True in [self._guarded(do) for do in work], idle
 
     def _handle_callbacks(self) -> bool:
         return inbox.handle_due() > 0

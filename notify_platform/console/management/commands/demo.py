@@ -155,7 +155,7 @@ class Command(BaseCommand):
 
     def _judge(self, reckoning: story.Reckoning) -> None:
         for breach in reckoning.breaches:
-            self.stdout.write(self.style.ERROR(f"✗ {breach.invariant}: {breach.count} {breach.sentence}"))
+            self.stdout.write(self.style.ERROR(f"✗ {breach.check}: {breach.count} {breach.sentence}"))
         if reckoning.breaches:
             raise CommandError(_("The books do not add up."))
         self._say(self.style.SUCCESS(_("✓ The books add up, ours and WeChat's.")))

@@ -10,12 +10,14 @@
   const title = form.querySelector("#id_name");
   const report = form.querySelector("[data-report]");
   const check = form.querySelector('button[name="check"]');
+  const save = form.querySelector('button[name="save"]');
   const zone = form.querySelector(".desk-file");
 
   input.addEventListener("change", () => {
     if (!input.files.length) return;
     const file = input.files[0];
     name.textContent = file.name;
+    save.disabled = false;
     if (title && !title.value) title.value = file.name.replace(/\.[^.]*$/, "").slice(0, 60);
     check.click();
   });
@@ -42,8 +44,10 @@
       const answer = await fetch(window.location.href, {
         method: "POST", body: data, credentials: "same-origin", headers: { "X-Requested-With": "XMLHttpRequest" },
       });
-      if (answer.ok) report.innerHTML = await answer.text();
-      else form.submit();
+      if (answer.ok) {
+        report.innerHTML = await answer.text();
+        save.disabled = Boolean(report.querySelector('[data-good="0"]'));
+      } else form.submit();
     } finally {
       check.disabled = false;
       form.removeAttribute("aria-busy");
