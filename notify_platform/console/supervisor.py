@@ -54,7 +54,11 @@ class Supervisor:
                 try:
                     self._tick()
                 except (DatabaseError, InterfaceError) as error:
-                    outages.tell(logger, "the database did not answer; trying again", error=error)
+                    logger.error(
+                        "the database did not answer; trying again: %s",
+                        outages.next_step(error),
+                        exc_info=outages.unexplained(error),
+                    )
                 time.sleep(max(0.0, TICK_SECONDS - (time.monotonic() - began)))
         finally:
             self._stop()
@@ -86,7 +90,9 @@ class Supervisor:
         names = ("upkeep", "callbacks", "insights", "frozen")
         found = row.values(*names, "pulse_at").first()
         due = {name: bool(found and found[name]) for name in names}
-        return due | {"frozen": due["frozen"] and not self._is_starting(found["pulse_at"] if found else None)}
+        # Asked each time: what the row says at first must be noted before the first answer, not when all is frozen.
+        is_starting = self._is_starting(found["pulse_at"] if found else None)
+        return due | {"frozen": due["frozen"] and not is_starting}
 
     def _is_starting(self, pulse_at: datetime | None) -> bool:
         """Whether the cluster has not answered yet, and need not have."""

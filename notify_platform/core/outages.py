@@ -5,7 +5,6 @@ None of them is the fault of the work at hand. It is tried again until the datab
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import Final
 
@@ -38,21 +37,21 @@ _STEPS: Final = {
 
 
 def next_step(error: BaseException) -> str:
-    """Return what is wrong with the database and what to do, for the log; empty when the error does not tell."""
+    """Return what is wrong with the database and what to do, for the log; the kind of error when it does not tell."""
+    return _step(error) or type(error).__name__
+
+
+def unexplained(error: BaseException) -> BaseException | None:
+    """Return the error when a line of the log needs its traceback, None when the next step says it all."""
+    return None if _step(error) else error
+
+
+def _step(error: BaseException) -> str:
     for name in _names(error):
         for beginning, step in _STEPS.items():
             if name.startswith(beginning):
                 return step
     return ""
-
-
-def tell(logger: logging.Logger, what: str, *args: object, error: BaseException) -> None:
-    """Log what an error has stopped: in one line with the next step where there is one, else with the traceback."""
-    step = next_step(error)
-    if step:
-        logger.error("%s: %s", what % args, step)
-    else:
-        logger.error(what, *args, exc_info=error)
 
 
 def _names(error: BaseException) -> Iterator[str]:

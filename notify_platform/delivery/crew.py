@@ -52,10 +52,15 @@ class Crew:
                 close_old_connections()
                 if not engine.run_slice(seconds=SLICE_SECONDS, stopping=self.stopping):
                     time.sleep(PAUSE_SECONDS)
-        except Exception as error:  # noqa: BLE001 - told below, with its traceback or the next step
+        except Exception as error:
             # Whatever it was, the other engines go on, and what was under way lapses by its lease. The next call
             # starts a fresh engine, after a pause: the same may happen to it.
-            outages.tell(logger, "the engine of mini-program %s stopped", mini_program.pk, error=error)
+            logger.error(
+                "the engine of mini-program %s stopped: %s",
+                mini_program.pk,
+                outages.next_step(error),
+                exc_info=outages.unexplained(error),
+            )
             time.sleep(AFTER_ERROR_SECONDS)
         finally:
             engine.close()

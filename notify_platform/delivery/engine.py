@@ -54,8 +54,7 @@ TOKEN_RETRY_SECONDS = 5.0
 BREAKER_SECONDS = 10.0
 # A message that could not leave for so long does not leave any more: we slept, and its lease may have lapsed.
 SLEPT_SECONDS = 20.0
-# Well within the lease of what is being sent.
-SETTLE_PATIENCE_SECONDS = 20.0
+SETTLE_PATIENCE_SECONDS = 20.0  # well within the lease of what is being sent
 SETTLE_RETRY_SECONDS = 0.5
 
 
@@ -357,8 +356,7 @@ class Engine:
             except outages.AWAY as error:
                 if time.monotonic() > give_up_at:
                     raise
-                what = "the database did not take %d answers; trying again"
-                outages.tell(logger, what, len(landed), error=error)
+                logger.error("the database did not take %d answers: %s", len(landed), outages.next_step(error))
                 connection.close()
                 time.sleep(SETTLE_RETRY_SECONDS)
 

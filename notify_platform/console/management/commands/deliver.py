@@ -69,7 +69,12 @@ class Command(BaseCommand):
         """Whatever breaks in one of these must not stop the others; it is tried again in the next round."""
         try:
             return do()
-        except Exception as error:  # noqa: BLE001 - told below, with its traceback or the next step
-            outages.tell(logger, "%s failed; trying again", do.__qualname__, error=error)
+        except Exception as error:
+            logger.error(
+                "%s failed; trying again: %s",
+                do.__qualname__,
+                outages.next_step(error),
+                exc_info=outages.unexplained(error),
+            )
             time.sleep(AFTER_ERROR_SECONDS)
             return False
