@@ -47,7 +47,7 @@ def test_both_guides_have_the_same_build() -> None:
 
 @pytest.mark.parametrize(
     ("path", "sections"),
-    zip(GUIDES, (["The books", "The database", "Restore"], ["账目", "数据库", "恢复"]), strict=True),
+    list(zip(GUIDES, (["The books", "The database", "Restore"], ["账目", "数据库", "恢复"]), strict=True)),
 )
 def test_what_the_doctor_points_to_is_there(path: str, sections: list[str]) -> None:
     assert set(sections) <= {words for _level, words in headings(path)}

@@ -169,7 +169,9 @@ def test_a_proxy_that_wants_a_login_is_an_answer(serving, courier_to) -> None:
 
 
 @pytest.mark.parametrize(
-    "proxy_url", ["http://nowhere.invalid:3128", "nonsense://a", f"http://127.0.0.1:{closed_port()}"]
+    "proxy_url",
+    ["http://nowhere.invalid:3128", "nonsense://a", f"http://127.0.0.1:{closed_port()}"],
+    ids=["unknown host", "nonsense", "closed port"],
 )
 def test_a_proxy_that_is_not_there_sends_nothing(courier_to, proxy_url: str) -> None:
     courier = courier_to("http://wechat.example", proxy_url=proxy_url)
