@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.db.models import BooleanField, Exists, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
 from notify_platform.callbacks import inbox
-from notify_platform.core import queue
+from notify_platform.core import outages, queue
 from notify_platform.core.models import WorkerNode
 from notify_platform.delivery import upkeep
 from notify_platform.insights import rollup
@@ -53,8 +53,12 @@ class Supervisor:
                 began = time.monotonic()
                 try:
                     self._tick()
-                except DatabaseError:
-                    logger.exception("the database did not answer; trying again")
+                except (DatabaseError, InterfaceError) as error:
+                    logger.error(
+                        "the database did not answer; trying again: %s",
+                        outages.next_step(error),
+                        exc_info=outages.unexplained(error),
+                    )
                 time.sleep(max(0.0, TICK_SECONDS - (time.monotonic() - began)))
         finally:
             self._stop()
@@ -69,7 +73,7 @@ class Supervisor:
             queue.clear_after_cluster(self.node)
             self.cluster = self._start()
         if self.ticks % PULSE_EVERY_TICKS == 0:
-            queue.ring("pulse")
+            queue.ring("pulse", self.node.pk)
         for task in ("upkeep", "callbacks", "insights"):
             if due[task]:
                 queue.ring(task)
@@ -86,7 +90,9 @@ class Supervisor:
         names = ("upkeep", "callbacks", "insights", "frozen")
         found = row.values(*names, "pulse_at").first()
         due = {name: bool(found and found[name]) for name in names}
-        return due | {"frozen": due["frozen"] and not self._is_starting(found["pulse_at"] if found else None)}
+        # Asked each time: what the row says at first must be noted before the first answer, not when all is frozen.
+        is_starting = self._is_starting(found["pulse_at"] if found else None)
+        return due | {"frozen": due["frozen"] and not is_starting}
 
     def _is_starting(self, pulse_at: datetime | None) -> bool:
         """Whether the cluster has not answered yet, and need not have."""
@@ -101,7 +107,7 @@ class Supervisor:
     def _stop(self) -> None:
         try:
             queue.tell_to_stop(self.node)
-        except DatabaseError:
+        except (DatabaseError, InterfaceError):
             logger.exception("the stop flag could not be raised")
         self.cluster.terminate()
         try:

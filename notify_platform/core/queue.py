@@ -54,9 +54,10 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(slots=True)
 class _Here:
-    """Which node this process belongs to; a cluster's processes inherit it by being forked."""
+    """Which node this process belongs to, and with whom it dies; a cluster's processes inherit it by being forked."""
 
     node: str = ""
+    parent: int = 0
 
 
 _here = _Here()
@@ -65,7 +66,7 @@ _here = _Here()
 # --- bells ---------------------------------------------------------------------------------------------------------
 
 
-def ring(task: str, *ids: int) -> bool:
+def ring(task: str, *ids: int | str) -> bool:
     """Ask for a task unless a bell for it is waiting; returns whether one was rung. Rolls back with its caller."""
     name = _name(task, ids)
     with transaction.atomic():
@@ -77,7 +78,7 @@ def ring(task: str, *ids: int) -> bool:
     return True
 
 
-def answer(task: str, *ids: int) -> None:
+def answer(task: str, *ids: int | str) -> None:
     """Take the bell down: first thing in a task, so that what happens from now on rings again."""
     Bell.objects.filter(name=_name(task, ids)).delete()
 
@@ -87,7 +88,7 @@ def waiting() -> int:
     return int(OrmQ.objects.count())
 
 
-def _name(task: str, ids: tuple[int, ...]) -> str:
+def _name(task: str, ids: tuple[int | str, ...]) -> str:
     return ":".join([task, *map(str, ids)])
 
 
@@ -97,7 +98,8 @@ def _name(task: str, ids: tuple[int, ...]) -> str:
 def register_node() -> WorkerNode:
     """Write this host's new worker down."""
     now = database_now()
-    name = f"{socket.gethostname()[:60]}:{os.getpid()}"
+    # Its end is the supervisor's process, for its cluster to know.
+    name = f"{socket.gethostname()[:40]}:{os.getpid()}"
     node, _made = WorkerNode.objects.update_or_create(
         name=name, defaults={"started_at": now, "beat_at": now, "pulse_at": now, "is_stopping": False}
     )
@@ -130,10 +132,18 @@ def sign_off(node: WorkerNode) -> None:
     WorkerNode.objects.filter(pk=node.pk).delete()
 
 
-def answer_pulse() -> None:
-    """The task that shows that tasks run."""
-    answer("pulse")
-    WorkerNode.objects.filter(pk=_here.node).update(pulse_at=Now())
+def answer_pulse(node: str = "") -> None:
+    """The task that shows that a node's tasks run; the cluster of another node hands it on.
+
+    All clusters fetch from one queue: an answer by anybody would make the healthy ones look frozen, and the frozen one
+    healthy. Where nobody waits for the answer any more the bell is taken down.
+    """
+    nodes = WorkerNode.objects.filter(pk=node or _here.node)
+    if node not in {"", _here.node} and nodes.filter(beat_at__gt=Now() - ORPHANED_AFTER).exists():
+        async_task(TASKS["pulse"], node, task_name=_name("pulse", (node,)), save=False)
+        return
+    answer("pulse", *filter(None, [node]))
+    nodes.filter(pk=_here.node).update(pulse_at=Now())
 
 
 class StopFlag:
@@ -211,14 +221,18 @@ def run_cluster(node: str) -> None:
     django-q2 leaves orphans behind when its parent is killed, and they go on taking tasks.
     """
     _here.node = node
-    parent = os.getppid()
-    os.register_at_fork(after_in_child=_die_with_parent)
+    _here.parent = int(node.rpartition(":")[2])
+    os.register_at_fork(before=_become_parent, after_in_child=_die_with_parent)
     _die_with_parent()
-    if os.getppid() != parent:
-        return  # the parent died before we could ask to die with it
     call_command("qcluster")
+
+
+def _become_parent() -> None:
+    _here.parent = os.getpid()
 
 
 def _die_with_parent() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != _here.parent:
+        os._exit(1)  # it died before we could ask to die with it: starting a cluster takes seconds

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from django.db import close_old_connections, connection
 
-from notify_platform.core import logs
+from notify_platform.core import logs, outages
 from notify_platform.delivery import upkeep
 from notify_platform.delivery.engine import Engine
 from templates_app.models import MiniProgram
@@ -52,10 +52,15 @@ class Crew:
                 close_old_connections()
                 if not engine.run_slice(seconds=SLICE_SECONDS, stopping=self.stopping):
                     time.sleep(PAUSE_SECONDS)
-        except Exception:
+        except Exception as error:
             # Whatever it was, the other engines go on, and what was under way lapses by its lease. The next call
             # starts a fresh engine, after a pause: the same may happen to it.
-            logger.exception("the engine of mini-program %s stopped", mini_program.pk)
+            logger.error(
+                "the engine of mini-program %s stopped: %s",
+                mini_program.pk,
+                outages.next_step(error),
+                exc_info=outages.unexplained(error),
+            )
             time.sleep(AFTER_ERROR_SECONDS)
         finally:
             engine.close()

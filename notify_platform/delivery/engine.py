@@ -16,8 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
+from notify_platform.core import outages
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import claims, pacing, settlement, speed
 from notify_platform.delivery.claims import Claim, Message, Wordings
@@ -53,8 +54,7 @@ TOKEN_RETRY_SECONDS = 5.0
 BREAKER_SECONDS = 10.0
 # A message that could not leave for so long does not leave any more: we slept, and its lease may have lapsed.
 SLEPT_SECONDS = 20.0
-# Well within the lease of what is being sent.
-SETTLE_PATIENCE_SECONDS = 20.0
+SETTLE_PATIENCE_SECONDS = 20.0  # well within the lease of what is being sent
 SETTLE_RETRY_SECONDS = 0.5
 
 
@@ -136,7 +136,7 @@ class Engine:
                 self._settle_landed(wait_until=self._next_deadline(ends_at))
                 self._note_speed()
         finally:
-            with suppress(OperationalError, InterfaceError):
+            with suppress(*outages.AWAY):
                 # Else their leases lapse; what flies has to be settled all the same.
                 self._give_back_ready()
                 if is_told:
@@ -150,7 +150,7 @@ class Engine:
         """Say now and then how many have left; a page shows it, and nothing else hangs on it."""
         if not is_last and time.monotonic() - self.speed_noted_at < speed.EVERY_SECONDS:
             return
-        with suppress(OperationalError, InterfaceError):
+        with suppress(*outages.AWAY):
             speed.note(self.left)
         self.left.clear()
         self.speed_noted_at = time.monotonic()
@@ -353,10 +353,10 @@ class Engine:
         while True:
             try:
                 return settlement.settle(self.mini_program, token=token, landed=landed)
-            except (OperationalError, InterfaceError):
+            except outages.AWAY as error:
                 if time.monotonic() > give_up_at:
                     raise
-                logger.exception("the database did not take %d answers; trying again", len(landed))
+                logger.error("the database did not take %d answers: %s", len(landed), outages.next_step(error))
                 connection.close()
                 time.sleep(SETTLE_RETRY_SECONDS)
 

@@ -9,11 +9,11 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-from django.db import OperationalError
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
+from notify_platform.core import outages
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import claims, fanout, limits, pacing, retention, settlement
 from notify_platform.delivery.models import Delivery
@@ -71,7 +71,7 @@ def _each(some: Iterable[SendJob], do: Callable[[SendJob], bool]) -> int:
     for job in some:
         try:
             done += do(job)
-        except OperationalError:
+        except outages.AWAY:
             raise  # the database is away, for all of them
         except Exception:
             about = {"job": job.pk, "mini_program": job.mini_program_id}
@@ -90,7 +90,7 @@ def _tidy() -> bool:
     """Let go of what is too old; a row that cannot go must not keep the sending back."""
     try:
         return retention.tidy()
-    except OperationalError:
+    except outages.AWAY:
         raise
     except Exception:
         logger.exception("what is too old cannot be deleted")

@@ -103,6 +103,17 @@ def test_killing_the_supervisor_leaves_nobody_sending(stage, worker, wechat):
     assert Delivery.objects.filter(state=State.WAITING).exists()
 
 
+def test_killing_the_supervisor_while_its_cluster_starts_leaves_no_process(spawn):
+    worker = spawn("manage.py", "worker")
+    until(lambda: children(worker.pid))
+    cluster = children(worker.pid)[0]
+
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+
+    until(lambda: not is_alive(cluster))
+
+
 def test_a_worker_asked_to_stop_settles_what_left_and_leaves_no_process(stage, worker, wechat):
     job = factories.a_running_job(stage(people=2000, latency_ms=100.0))
     until(lambda: wechat.counts().counted > 50)

@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
 from notify_platform.callbacks import inbox
+from notify_platform.core import outages
 from notify_platform.delivery import upkeep
 from notify_platform.delivery.crew import Crew
 from notify_platform.insights import rollup
@@ -68,7 +69,12 @@ class Command(BaseCommand):
         """Whatever breaks in one of these must not stop the others; it is tried again in the next round."""
         try:
             return do()
-        except Exception:
-            logger.exception("%s failed; trying again", do.__qualname__)
+        except Exception as error:
+            logger.error(
+                "%s failed; trying again: %s",
+                do.__qualname__,
+                outages.next_step(error),
+                exc_info=outages.unexplained(error),
+            )
             time.sleep(AFTER_ERROR_SECONDS)
             return False
