@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -143,6 +145,9 @@ def a_callback(program: Any, *, openid: str) -> CallbackEvent:
     )
 
 
+LEFT = frozenset({Delivery.State.SENDING, Delivery.State.UNKNOWN, Delivery.State.FAILED, *Delivery.SENT})
+
+
 def a_delivery(job: SendJob, *, person: Any, **values: Any) -> Delivery:
     """Write a delivery as settlement would leave it; states that hold a grant take one of the person's."""
     state = values.get("state", Delivery.State.WAITING)
@@ -154,6 +159,13 @@ def a_delivery(job: SendJob, *, person: Any, **values: Any) -> Delivery:
         grant.settled_at = None if in_flight else timezone.now()
         grant.save()
         values["grant"] = grant
+    if state in LEFT:
+        values.setdefault("armed_at", timezone.now())
+    if state not in Delivery.OPEN and state != Delivery.State.UNKNOWN:
+        values.setdefault("settled_at", timezone.now())
+    if state in Delivery.IN_FLIGHT:
+        lease = timezone.now() + timedelta(minutes=1)
+        values = {"claim_token": uuid.uuid4(), "lease_until": lease, **values}
     return Delivery.objects.create(
         mini_program=job.mini_program,
         job=job,
