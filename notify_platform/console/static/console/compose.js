@@ -191,7 +191,11 @@
     here.changed();
     if (checked && checked !== values()) here.part("check-word").textContent = here.say("changed");
     if (event.target.name === "audience") countPeople();
-    else lookSoon();
+    else {
+      // What is still being answered is about other words than these.
+      looks += 1;
+      lookSoon();
+    }
   }
 
   function pressed(event) {
