@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from notify_platform.core.models import WorkerNode
@@ -68,3 +70,38 @@ def test_a_token_that_hangs_holds_nobody_up(command, job, wechat, spawn):
     assert worker.wait(timeout=SECONDS) == 0
     assert funnels.of_job(job).by_state == {State.WAITING: PEOPLE}
     assert books.check() == []
+
+
+def test_a_worker_asked_to_stop_settles_what_left_and_gives_back_the_rest(wechat, spawn):
+    mini_program = factories.a_mini_program(pace_per_second=100)
+    template = factories.a_template(mini_program)
+    people = factories.subscribers(mini_program, count=300)
+    factories.grants(template, to=people)
+    wechat_world.introduce(wechat, mini_program, people=people, settings={"latency_ms": 100.0})
+    job = factories.a_running_job(template)
+    worker = spawn("manage.py", "deliver")
+    until(lambda: wechat.counts().counted > 50)
+
+    worker.terminate()
+
+    assert worker.wait(timeout=30) == 0
+    funnel = funnels.of_job(job)
+    assert set(funnel.by_state) == {State.ACCEPTED, State.WAITING}
+    assert funnel.accepted == wechat.counts().counted
+    assert books.check() == []
+
+
+def test_until_idle_ends_by_itself_when_the_job_is_done(wechat, spawn):
+    mini_program = factories.a_mini_program()
+    template = factories.a_template(mini_program)
+    people = factories.subscribers(mini_program, count=40)
+    factories.grants(template, to=people[:30])
+    wechat_world.introduce(wechat, mini_program, people=people)
+    job = factories.a_running_job(template)
+
+    assert spawn("manage.py", "deliver", "--until-idle").wait(timeout=PATIENCE_SECONDS) == 0
+
+    job.refresh_from_db()
+    assert job.state == SendJob.State.FINISHED
+    assert Counter(Delivery.objects.values_list("state", flat=True)) == {State.ACCEPTED: 30}
+    assert wechat.counts().counted == 30

@@ -8,9 +8,9 @@ from collections.abc import Callable
 PATIENCE_SECONDS = 60
 
 
-def until(condition: Callable[[], object]) -> None:
+def until(condition: Callable[[], object], *, seconds: float = PATIENCE_SECONDS) -> None:
     """Look again and again until it is so; fail when it takes longer than anybody would wait."""
-    ends_at = time.monotonic() + PATIENCE_SECONDS
+    ends_at = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < ends_at, "waited in vain"
         time.sleep(0.05)

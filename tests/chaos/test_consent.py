@@ -18,7 +18,7 @@ from notify_platform.insights import books
 from notify_platform.jobs.models import SendJob
 from subscriptions.models import Grant
 from tests import factories, wechat_world
-from tests.journeys.test_crashes import let_leases_lapse
+from tests.chaos.campaign import let_leases_lapse
 from tests.journeys.waiting import until
 
 # `make chaos` plays many.
