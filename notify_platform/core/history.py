@@ -1,6 +1,6 @@
 """Reading tables that only grow: counts that stop, pages by key, and where in a table a day begins.
 
-Each is one statement whatever the number of sets, the same on PostgreSQL and SQLite.
+Few statements whatever the number of rows and sets, the same on PostgreSQL and SQLite.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Max, Min, Model, Q, QuerySet
 
 # Rows are numbered when they are written and stamped by the clock of their statement: two that are written at the same
 # time may stand the other way round.
@@ -60,29 +60,48 @@ def _select(rows: QuerySet[Any, Any]) -> tuple[str, Sequence[Any]]:
 def between(model: type[Model], *, moment: str, since: datetime | None, until: datetime | None) -> Q:
     """Return the condition that a row's ``moment`` lies in a span (its end excluded).
 
-    Keys grow with time, so the span is one of keys too: no index on the time has to be kept for it.
+    Keys grow with time, so it is a span of keys: no index on the time has to be kept for it, and a count needs none of
+    the rows. Only where rows of both sides of an end are mixed is each asked for its moment.
     """
+    ends = [end for end in (since, until) if end is not None]
+    keys = iter(first_keys_at(model, moment=moment, ats=[at for end in ends for at in (end - SLACK, end + SLACK)]))
     condition = Q()
     if since is not None:
-        condition &= Q(**{f"{moment}__gte": since, "pk__gte": first_key_at(model, moment=moment, at=since - SLACK)})
+        first, last = _mixed(model, moment=moment, at=since, low=next(keys), high=next(keys))
+        condition &= Q(pk__gte=first) & (Q(**{f"{moment}__gte": since}) if first <= last else Q())
     if until is not None:
-        condition &= Q(**{f"{moment}__lt": until, "pk__lt": first_key_at(model, moment=moment, at=until + SLACK)})
+        first, last = _mixed(model, moment=moment, at=until, low=next(keys), high=next(keys))
+        condition &= Q(pk__lte=last, **{f"{moment}__lt": until}) if first <= last else Q(pk__lt=first)
     return condition
 
 
-def first_key_at(model: type[Model], *, moment: str, at: datetime) -> int:
-    """Return the key from which on rows are of that moment or later, by halving: some twenty look-ups in one statement.
+def _mixed(model: type[Model], *, moment: str, at: datetime, low: int, high: int) -> tuple[int, int]:
+    """Return the first key of that moment or later, and the last of an earlier one; nothing is mixed when it is lower.
 
-    ``moment`` must grow with the key, as what the platform stamps itself does.
+    Both lie from ``low`` on and before ``high``; where there is no such row the result says so by one of these.
+    """
+    found = model._base_manager.filter(pk__gte=low, pk__lt=high).aggregate(
+        first=Min("pk", filter=Q(**{f"{moment}__gte": at})), last=Max("pk", filter=Q(**{f"{moment}__lt": at}))
+    )
+    first, last = found["first"], found["last"]
+    return high if first is None else first, low - 1 if last is None else last
+
+
+def first_keys_at(model: type[Model], *, moment: str, ats: Sequence[datetime]) -> list[int]:
+    """Return the keys from which on rows are of these moments or later, by halving: some twenty look-ups each.
+
+    One statement. ``moment`` must grow with the key, as what the platform stamps itself does.
     """
     quote = connection.ops.quote_name
     field = model._meta.get_field(moment)
     if not isinstance(field, models.Field):
         raise TypeError(f"{model.__name__}.{moment} has no column")
+    if not ats:
+        return []
     table, column = quote(model._meta.db_table), quote(str(field.column))
     middle = "(low + high) / 2"
     is_before = f"(SELECT {column} FROM {table} WHERE id >= {middle} ORDER BY id LIMIT 1) < %s"  # noqa: S608
-    sql = f"""
+    halving = f"""(
         WITH RECURSIVE halving(low, high) AS (
             SELECT COALESCE(MIN(id), 0), COALESCE(MAX(id), 0) + 1 FROM {table}
             UNION ALL
@@ -91,8 +110,8 @@ def first_key_at(model: type[Model], *, moment: str, at: datetime) -> int:
             FROM halving WHERE low < high
         )
         SELECT MAX(low) FROM halving
-    """  # noqa: S608
-    value = field.get_db_prep_value(at, connection)
+    )"""  # noqa: S608
+    values = [field.get_db_prep_value(at, connection) for at in ats]
     with connection.cursor() as cursor:
-        cursor.execute(sql, [value, value])
-        return int(cursor.fetchone()[0])
+        cursor.execute(f"SELECT {', '.join([halving] * len(ats))}", [value for one in values for value in (one, one)])
+        return list(cursor.fetchone())
