@@ -6,8 +6,8 @@ transaction open and needs no more memory than one of a thousand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -33,6 +33,7 @@ class Reading:
 
     zone: ZoneInfo
     shows_openids: bool
+    said: dict[Hashable, str] = field(default_factory=dict)
 
     def at(self, when: datetime | None) -> str:
         """Return a moment in words."""
@@ -44,16 +45,23 @@ class Reading:
             return ""
         return person.openid if self.shows_openids else mask(person.openid)
 
+    def words(self, key: Hashable, look_up: Callable[[], object]) -> str:
+        """Return words that many rows share: translated once for a file, and not once a row."""
+        if key not in self.said:
+            self.said[key] = str(look_up())
+        return self.said[key]
+
 
 Column = tuple["_StrPromise", Callable[[Any, Reading], Cell]]
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One kind of file: its title, which relations its rows need, and its columns."""
+    """One kind of file: its title, which relations its rows need (``shared``: few for many rows), and its columns."""
 
     title: _StrPromise
     joined: Sequence[str]
+    shared: Sequence[str]
     columns: Sequence[Column]
     # Rows that one question finds dear are read by that one; the others by key, a batch at a time.
     is_asked_once: bool = False
@@ -66,6 +74,7 @@ class Sheet:
     def rows(self, found: QuerySet[Any], reading: Reading, *, most: int) -> Iterator[list[Cell]]:
         """Yield the cells of each row, newest first, at most so many."""
         found = found.select_related(*self.joined) if self.joined else found
+        found = found.prefetch_related(*self.shared)
         for row in _once(found, most=most) if self.is_asked_once else _by_key(found, most=most):
             yield [read(row, reading) for _words, read in self.columns]
 
@@ -94,15 +103,19 @@ def _moment(name: str) -> Callable[[Any, Reading], Cell]:
 
 
 def _words(name: str) -> Callable[[Any, Reading], Cell]:
-    return lambda row, _reading: str(getattr(row, f"get_{name}_display")())
+    return lambda row, reading: reading.words((name, getattr(row, name)), getattr(row, f"get_{name}_display"))
 
 
-def _meaning(row: Delivery, _reading: Reading) -> Cell:
-    return outcomes.describe(row.error_code)[0] if row.error_code is not None else str(row.get_reason_display())
+def _meaning(row: Delivery, reading: Reading) -> Cell:
+    code = row.error_code
+    if code is None:
+        return reading.words(("reason", row.reason), row.get_reason_display)
+    return reading.words(("meaning", code), lambda: outcomes.describe(code)[0])
 
 
-def _next_step(row: Delivery, _reading: Reading) -> Cell:
-    return outcomes.describe(row.error_code)[1] if row.error_code is not None else ""
+def _next_step(row: Delivery, reading: Reading) -> Cell:
+    code = row.error_code
+    return "" if code is None else reading.words(("next step", code), lambda: outcomes.describe(code)[1])
 
 
 _OPENID: Column = (_("openid"), lambda row, reading: reading.openid(row.subscriber))
@@ -110,7 +123,8 @@ _NICKNAME: Column = (_("nickname"), _person(lambda person: person.nickname))
 
 DELIVERIES = Sheet(
     _("Messages in detail"),
-    ("subscriber", "job", "trigger", "template"),
+    ("subscriber",),
+    ("job", "trigger", "template"),
     (
         (_("number"), lambda row, _reading: str(row.pk)),
         _OPENID,
@@ -131,12 +145,14 @@ DELIVERIES = Sheet(
 )
 SKIPS = Sheet(
     _("People left out"),
-    ("subscriber", "job"),
+    ("subscriber",),
+    ("job",),
     (_OPENID, _NICKNAME, (_("job"), lambda row, _reading: str(row.job)), (_("reason"), _words("reason"))),
 )
 GRANTS = Sheet(
     _("Grants"),
-    ("subscriber", "template"),
+    ("subscriber",),
+    ("template",),
     (
         _OPENID,
         _NICKNAME,
@@ -150,6 +166,7 @@ GRANTS = Sheet(
 FEEDBACK = Sheet(
     _("Feedback"),
     ("subscriber",),
+    (),
     (
         (_("at"), _moment("at")),
         _OPENID,
@@ -161,6 +178,7 @@ FEEDBACK = Sheet(
 )
 PEOPLE = Sheet(
     _("People of an audience"),
+    (),
     (),
     (
         (_("openid"), lambda row, reading: reading.openid(row)),

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.db import connection
+from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from notify_platform.console.desk import person as page_of_a_person
-from notify_platform.delivery.models import Delivery
-from subscriptions.models import Subscriber, Visit
+from notify_platform.delivery.models import Delivery, Feedback, Open, Skip
+from subscriptions.models import Answer, Grant, Subscriber, Visit
 from tests import factories
 from tests.console.conftest import At, Colleague, a_delivery, a_row_of_everything
 
@@ -45,6 +46,14 @@ def test_the_page_shows_everything_that_happened(admin: Client) -> None:
     }
     page = admin.get(url_of(rows["person"])).content.decode()
     assert "40003" in page
+
+
+@pytest.mark.parametrize("model", [Delivery, Skip, Open, Feedback, Visit, Grant, Answer], ids=lambda one: one.__name__)
+def test_what_happened_to_a_person_leads_to_the_person(model: type[Model], admin: Client) -> None:
+    person = a_row_of_everything()["person"]
+    row = model._default_manager.filter(subscriber=person).latest("pk")
+    page = admin.get(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[row.pk]))
+    assert f'href="{url_of(person)}"' in page.content.decode()
 
 
 def test_a_used_consent_names_its_message(admin: Client) -> None:

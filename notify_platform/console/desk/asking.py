@@ -22,7 +22,7 @@ class PromptReportAdmin(PersonLogAdmin):
     list_display = ("answered_at", "person", "scene", "is_silent", "err_code")
     moment = "received_at"
     list_filter = ("is_silent",)
-    fields = ("person", "scene", "is_silent", "err_code", "answered_at", "received_at")
+    fields = ("person_link", "scene", "is_silent", "err_code", "answered_at", "received_at")
     joined = ("subscriber", "scene")
 
 
@@ -36,7 +36,7 @@ class DriftAdmin(PersonLogAdmin):
         "us. These consents are void by now; nothing has to be done. If there are suddenly many, look at the callbacks."
     )
     empty_words = _("WeChat and our books agree.")
-    fields = ("at", "person", "template", "units")
+    fields = ("at", "person_link", "template", "units")
     joined = ("subscriber", "template")
 
 

@@ -250,5 +250,5 @@ class AudienceMemberAdmin(PersonLogAdmin):
     """The people of uploaded lists."""
 
     list_display = ("audience", "person")
-    fields = ("audience", "person")
+    fields = ("audience", "person_link")
     joined = ("audience", "subscriber")

@@ -10,6 +10,7 @@ from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.forms import BaseForm
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -251,6 +252,12 @@ class PersonLogAdmin(LogAdmin):
     def person(self, row: Any) -> str:
         """Return whom the row is about, masked."""
         return called(row.subscriber)
+
+    @admin.display(description=_("person"))
+    def person_link(self, row: Any) -> SafeString:
+        """Return the same with the way to everything about them."""
+        url = reverse("admin:subscriptions_subscriber_change", args=[row.subscriber_id])
+        return format_html('<a class="desk-link" href="{}">{}</a>', url, called(row.subscriber))
 
 
 class ReadOnlyInline(DeskInline):

@@ -53,7 +53,7 @@ class SubscriptionAdmin(PersonLogAdmin):
 
     list_display = ("person", "template", "state_label", "always_keep", "muted_at", "changed_at")
     tab_field = "state"
-    fields = ("person", "template", "state_label", "always_keep", "muted_at", "changed_at")
+    fields = ("person_link", "template", "state_label", "always_keep", "muted_at", "changed_at")
     joined = ("subscriber", "template")
 
     @admin.display(description=_("state"))
@@ -71,7 +71,7 @@ class AnswerAdmin(PersonLogAdmin):
     list_display = ("answered_at", "person", "template", "answer", "units", "source", "scene")
     tab_field = "source"
     moment = "received_at"
-    fields = ("person", "template", "scene", "answer", "units", "source", "answered_at", "received_at")
+    fields = ("person_link", "template", "scene", "answer", "units", "source", "answered_at", "received_at")
     joined = ("subscriber", "template", "scene")
 
 
@@ -81,7 +81,7 @@ class GrantAdmin(PersonLogAdmin):
 
     list_display = ("person", "template", "state_label", "granted_at", "expires_at", "settled_at")
     tab_field = "state"
-    fields = ("person", "template", "state_label", "granted_at", "expires_at", "settled_at", "answer_link")
+    fields = ("person_link", "template", "state_label", "granted_at", "expires_at", "settled_at", "answer_link")
     joined = ("subscriber", "template")
     empty_words = _("A consent appears here when somebody says yes in a scene, or when existing ones are imported.")
 

@@ -84,7 +84,10 @@ class DeliveryAdmin(Settling, PersonLogAdmin):
     empty_way = WRITE_A_JOB
     joined = ("subscriber", "job", "trigger", "template")
     fieldsets = (
-        (None, {"fields": (("person", "template"), ("state_label", "because"), ("job", "trigger"), "settle_link")}),
+        (
+            None,
+            {"fields": (("person_link", "template"), ("state_label", "because"), ("job", "trigger"), "settle_link")},
+        ),
         (_("When"), {"fields": (("created_at", "due_at"), ("armed_at", "settled_at"), "attempts")}),
         (
             _("WeChat"),
@@ -106,8 +109,8 @@ class DeliveryAdmin(Settling, PersonLogAdmin):
         return queryset.filter(Q(subscriber__in=ids_of(term)) | by_msgid | by_number), False
 
     def is_split(self, asked: Mapping[str, str]) -> bool:
-        """A job's rows are kept by state."""
-        return "job" in asked
+        """A job's rows are kept by state, and those with one code of WeChat."""
+        return "job" in asked or "error_code__exact" in asked
 
     @admin.display(description=_("time"))
     def time(self, row: Delivery) -> datetime:
@@ -152,7 +155,7 @@ class SkipAdmin(PersonLogAdmin):
     list_display = ("person", "job", "reason")
     list_filter = (OfJob,)
     tab_field = "reason"
-    fields = ("person", "job", "reason")
+    fields = ("person_link", "job", "reason")
     joined = ("subscriber", "job")
     empty_words = _("Who is left out when a job starts is listed here, with the reason.")
 
@@ -203,7 +206,7 @@ class OpenAdmin(ResponseAdmin):
 
     moment = "at"
     list_display = ("at", "person", "message")
-    fields = ("person", "message", "at")
+    fields = ("person_link", "message", "at")
 
 
 @admin.register(Conversion)
@@ -212,7 +215,7 @@ class ConversionAdmin(ResponseAdmin):
 
     moment = "at"
     list_display = ("at", "person", "goal", "value", "message")
-    fields = ("person", "goal", "value", "message", "at")
+    fields = ("person_link", "goal", "value", "message", "at")
 
 
 @admin.register(Feedback)
@@ -221,4 +224,4 @@ class FeedbackAdmin(ResponseAdmin):
 
     tab_field = "kind"
     list_display = ("at", "person", "kind", "text", "message")
-    fields = ("person", "kind", "text", "message", "at")
+    fields = ("person_link", "kind", "text", "message", "at")

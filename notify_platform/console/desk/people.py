@@ -196,4 +196,4 @@ class VisitAdmin(PersonLogAdmin):
 
     moment = "at"
     list_display = ("at", "person", "page")
-    fields = ("person", "page", "at")
+    fields = ("person_link", "page", "at")
