@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,11 +10,11 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import TextChoices
+from django.db.models import BigIntegerField, TextChoices, Value
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from notify_platform.core.bulk import insert_missing
+from notify_platform.core.bulk import Among, insert_from_select
 from notify_platform.core.errors import Refused
 from notify_platform.core.models import audit
 from subscriptions.audience.files import FORMULA, Line, read
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 BATCH = 2_000
+# Written by one statement.
+INSERTED = 50_000
 # More wrong lines than these are counted, not shown.
 SHOWN = 100
 
@@ -128,13 +131,18 @@ def keep(
     called = " ".join(called.split())
     if not called or len(called) > 60:
         raise _at("name", _("Give the audience a name of at most 60 characters."))
+    _refuse_a_taken_name(mini_program, called)
+    # Read to its end before anything is written: SQLite has one writer, and whoever sends would wait for a large file.
+    checks, people = _Checks(mini_program), array("q")
+    for batch in _batches(read(file, name=name, size=size)):
+        people.extend(checks.people(batch))
+    if not people:
+        raise _at("file", _("Nobody of this mini-program stands in the file, so nothing was saved."))
+    report = checks.report
     with transaction.atomic():
-        if Audience.objects.filter(mini_program=mini_program, name=called).exists():
-            raise _at("name", _("There is an audience of this name already."))
+        _refuse_a_taken_name(mini_program, called)
         audience = Audience.objects.create(mini_program=mini_program, name=called, kind=Audience.Kind.LIST)
-        report = _fill(audience, file, name=name, size=size)
-        if not report.good:
-            raise _at("file", _("Nobody of this mini-program stands in the file, so nothing was saved."))
+        _fill(audience, people)
         audit(
             by,
             action="upload_list",
@@ -147,12 +155,16 @@ def keep(
     return audience, report
 
 
-def _fill(audience: Audience, file: IO[bytes], *, name: str, size: int) -> Report:
-    checks = _Checks(audience.mini_program)
-    for batch in _batches(read(file, name=name, size=size)):
-        people = checks.people(batch)
-        insert_missing(AudienceMember, rows=[AudienceMember(audience=audience, subscriber_id=pk) for pk in people])
-    return checks.report
+def _refuse_a_taken_name(mini_program: MiniProgram, called: str) -> None:
+    if Audience.objects.filter(mini_program=mini_program, name=called).exists():
+        raise _at("name", _("There is an audience of this name already."))
+
+
+def _fill(audience: Audience, people: Sequence[int]) -> None:
+    for first in range(0, len(people), INSERTED):
+        rows = Subscriber.objects.filter(Among("pk", people[first : first + INSERTED]))
+        members = rows.annotate(audience_id=Value(audience.pk, BigIntegerField())).values_list("audience_id", "pk")
+        insert_from_select(AudienceMember, columns=["audience", "subscriber"], rows=members)
 
 
 def _at(place: str, sentence: str) -> Refused:
