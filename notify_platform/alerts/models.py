@@ -19,13 +19,13 @@ class Alert(models.Model):
         TEMPLATE_BANNED = "template_banned", _("a template is banned")
         APP_BANNED = "app_banned", _("the mini-program is banned")
         PUNISHED = "punished", _("WeChat punishes the mini-program")
-        DRIFT = "drift", _("our books and WeChat's differ")
+        STRANGE_CODE = "strange_code", _("WeChat answers with a code nobody knows")
 
     mini_program = models.ForeignKey(
         MiniProgram, on_delete=models.PROTECT, related_name="alerts", verbose_name=_("mini-program")
     )
     kind = models.CharField(_("kind"), max_length=20, choices=Kind)
-    # What tells two troubles of one kind apart, e.g. a template id.
+    # What tells two troubles of one kind apart, e.g. a template id or a code.
     subject = models.CharField(_("subject"), max_length=80, blank=True)
     detail = models.CharField(_("what to do"), max_length=1000, blank=True)
     times = models.PositiveIntegerField(_("times"), default=1)

@@ -1,4 +1,4 @@
-"""What one engine notices over many messages: the same refusal again and again, and floods of "busy"."""
+"""What one engine notices over many messages: the same refusal again, floods of "busy", codes nobody knows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from notify_platform.delivery.settlement import Landed
+from notify_platform.wechat.gateway import SendResult
 from notify_platform.wechat.outcomes import JobEffect, Word
 
 # A job whose messages are refused alike this often in a row stops: the rest would fail alike.
@@ -14,6 +15,9 @@ STOP_AFTER = 20
 WINDOW = 50
 BUSY_LIMIT = 10
 BUSY_WORDS = frozenset({Word.BUSY, Word.NOT_SENT, Word.UNKNOWN})
+# Codes in no table: a few are an accident, more than 5 % of the last outcomes are for a person to read up.
+STRANGE_WINDOW = 200
+STRANGE_LIMIT = 10
 
 _Refusal = tuple[int | None, str]
 
@@ -23,6 +27,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._recent: deque[bool] = deque(maxlen=WINDOW)
+        self._strange: deque[SendResult | None] = deque(maxlen=STRANGE_WINDOW)
         self._alike: dict[int, tuple[_Refusal, int]] = {}
 
     def look_at(self, settled: Sequence[Landed]) -> dict[int, Landed]:
@@ -30,6 +35,7 @@ class Watch:
         stopped: dict[int, Landed] = {}
         for item in settled:
             self._recent.append(item.result.outcome.word in BUSY_WORDS)
+            self._strange.append(item.result if item.result.outcome.word is Word.OTHER else None)
             if self._is_one_too_many(item):
                 stopped[item.message.job_id] = item
         return stopped
@@ -55,3 +61,11 @@ class Watch:
             return False
         self._recent.clear()
         return True
+
+    def strange(self) -> SendResult | None:
+        """Return the last answer nobody knows when there were too many of them; asking starts a new window."""
+        found = [result for result in self._strange if result]
+        if len(found) <= STRANGE_LIMIT:
+            return None
+        self._strange.clear()
+        return found[-1]

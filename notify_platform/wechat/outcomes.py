@@ -78,7 +78,7 @@ class Outcome:
 
     ``retry_delays``: seconds before the first, second, … retry; used up, the row has failed. ``counts_attempt`` false:
     the fault is the app's and not the message's, so no retry is used up, the row waits the first delay however often,
-    and ``job`` and ``alert`` apply at once. ``alert``: tell a person even if no job is paused. Callers add jitter.
+    and ``job`` applies at once. Callers add jitter.
     """
 
     word: Word
@@ -89,7 +89,6 @@ class Outcome:
     grant: GrantEffect = GrantEffect.GIVE_BACK
     job: JobEffect = JobEffect.NONE
     retry_delays: tuple[float, ...] = ()
-    alert: bool = False
     counts_attempt: bool = True
 
     def retry_after(self, *, retries_used: int) -> float | None:
@@ -145,28 +144,24 @@ _WORDS: Final = (
         _("The page of the card does not exist in the released mini-program."),
         _("Correct the page, or release the version that has it."),
         job=JobEffect.PAUSE_JOB,
-        alert=True,
     ),
     Outcome(
         Word.BAD_TEMPLATE,
         _("This mini-program has no such template."),
         _("Sync the templates; if it was deleted at WeChat, choose another one."),
         job=JobEffect.PAUSE_TEMPLATE,
-        alert=True,
     ),
     Outcome(
         Word.TEMPLATE_BANNED,
         _("WeChat has banned the template."),
         _("Read the notice in WeChat's console and use another template."),
         job=JobEffect.PAUSE_TEMPLATE,
-        alert=True,
     ),
     Outcome(
         Word.CAPABILITY_BANNED,
         _("The mini-program may not send subscription messages."),
         _NOTICES,
         job=JobEffect.PAUSE_APP,
-        alert=True,
     ),
     Outcome(
         Word.CONCURRENT,
@@ -183,7 +178,6 @@ _WORDS: Final = (
         becomes=Becomes.RETRY,
         job=JobEffect.PAUSE_APP,
         retry_delays=(0.0,),
-        alert=True,
     ),
     Outcome(
         Word.APP_CONFIG,
@@ -192,7 +186,6 @@ _WORDS: Final = (
         becomes=Becomes.RETRY,
         job=JobEffect.PAUSE_APP,
         retry_delays=(60.0,),
-        alert=True,
         counts_attempt=False,
     ),
     Outcome(
@@ -202,7 +195,6 @@ _WORDS: Final = (
         becomes=Becomes.RETRY,
         job=JobEffect.PAUSE_APP,
         retry_delays=(300.0,),
-        alert=True,
         counts_attempt=False,
     ),
     Outcome(
@@ -244,7 +236,6 @@ _WORDS: Final = (
         _("WeChat refused with a code this platform does not know."),
         _("Look the code up in WeChat's docs; its rid tells WeChat which call it was."),
         job=JobEffect.STOP_IF_REPEATED,
-        alert=True,
     ),
 )
 WORDS: Final[Mapping[Word, Outcome]] = {outcome.word: outcome for outcome in _WORDS}

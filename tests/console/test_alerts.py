@@ -18,6 +18,7 @@ from tests.console.conftest import At, Colleague
 
 Kind = Alert.Kind
 LIST, FRONT = reverse("admin:alerts_alert_changelist"), reverse("admin:index")
+LOG = reverse("admin:delivery_delivery_changelist")
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def said(response: Any) -> list[str]:
 
 
 def test_open_alerts_come_first_the_latest_of_them_at_the_top(template: MessageTemplate, admin: Client) -> None:
-    first, over, last = (raised(template, kind) for kind in (Kind.DRIFT, Kind.PUNISHED, Kind.APP_BANNED))
+    first, over, last = (raised(template, kind) for kind in (Kind.STRANGE_CODE, Kind.PUNISHED, Kind.APP_BANNED))
     alerts.settle(over, by=None)
     assert [row.pk for row in admin.get(LIST).context["cl"].result_list] == [last.pk, first.pk, over.pk]
 
@@ -52,7 +53,7 @@ def test_open_alerts_come_first_the_latest_of_them_at_the_top(template: MessageT
 def test_the_button_settles_an_alert_in_the_colleagues_name(
     role: str, template: MessageTemplate, colleague: Colleague, at_desk: At
 ) -> None:
-    alert, user = raised(template, Kind.DRIFT), colleague(role)
+    alert, user = raised(template, Kind.STRANGE_CODE), colleague(role)
     client = at_desk(user)
     for page in (LIST, reverse("admin:alerts_alert_change", args=[alert.pk])):
         assert settle_url(alert) in client.get(page).content.decode()
@@ -70,7 +71,7 @@ def test_the_button_settles_an_alert_in_the_colleagues_name(
 def test_who_may_not_settle_sees_no_button_and_is_refused(
     role: str, template: MessageTemplate, colleague: Colleague, at_desk: At
 ) -> None:
-    alert = raised(template, Kind.DRIFT)
+    alert = raised(template, Kind.STRANGE_CODE)
     before, client = facts(alert), at_desk(colleague(role))
     assert settle_url(alert) not in client.get(LIST).content.decode()
     assert client.post(settle_url(alert)).status_code == 403
@@ -79,7 +80,7 @@ def test_who_may_not_settle_sees_no_button_and_is_refused(
 
 
 def test_only_a_post_with_its_token_settles(template: MessageTemplate, colleague: Colleague, at_desk: At) -> None:
-    alert, user = raised(template, Kind.DRIFT), colleague("operator")
+    alert, user = raised(template, Kind.STRANGE_CODE), colleague("operator")
     before = facts(alert)
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(user)
@@ -91,7 +92,7 @@ def test_only_a_post_with_its_token_settles(template: MessageTemplate, colleague
 
 
 def test_an_alert_settled_meanwhile_and_one_that_never_was(template: MessageTemplate, admin: Client) -> None:
-    alert = raised(template, Kind.DRIFT)
+    alert = raised(template, Kind.STRANGE_CODE)
     alerts.settle(alert, by=None)
     before = facts(alert)
     assert said(admin.post(settle_url(alert))) == ["Somebody had settled the alert already."]
@@ -103,7 +104,8 @@ def test_each_open_alert_on_the_front_page_is_one_click_from_its_cure(template: 
     program = template.mini_program
     raised(template, Kind.TEMPLATE_BANNED, subject=template.wechat_id)
     unknown = raised(template, Kind.TEMPLATE_BANNED, subject="nobody knows it")
-    raised(template, Kind.DRIFT)
+    raised(template, Kind.STRANGE_CODE, subject="99999")
+    raised(template, Kind.STRANGE_CODE)
     raised(template, Kind.APP_BANNED)
     alerts.settle(raised(template, Kind.PUNISHED), by=None)
 
@@ -112,7 +114,8 @@ def test_each_open_alert_on_the_front_page_is_one_click_from_its_cure(template: 
     assert {line.url for line in lines} >= {
         reverse("admin:templates_app_messagetemplate_change", args=[template.pk]),
         reverse("admin:alerts_alert_change", args=[unknown.pk]),
-        f"{reverse('admin:subscriptions_forecast')}?mini_program={program.pk}",
+        f"{LOG}?mini_program={program.pk}&state__exact=failed&error_code__exact=99999",
+        f"{LOG}?mini_program={program.pk}&state__exact=failed&error_code__isnull=True",
         reverse("admin:templates_app_miniprogram_change", args=[program.pk]),
     }
 
@@ -128,5 +131,5 @@ def test_a_template_of_another_mini_program_is_no_cure(template: MessageTemplate
 
 
 def test_without_open_alerts_the_front_page_has_no_panel_for_them(template: MessageTemplate, admin: Client) -> None:
-    alerts.settle(raised(template, Kind.DRIFT), by=None)
+    alerts.settle(raised(template, Kind.STRANGE_CODE), by=None)
     assert "Open alerts" not in admin.get(FRONT).content.decode()

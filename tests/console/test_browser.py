@@ -201,11 +201,11 @@ def test_the_front_page_keeps_itself_fresh_and_the_reader_in_their_place(
     place = page.evaluate("scrollY")
 
     SendingTally.objects.filter(pk=tally.pk).update(delivered=8)
-    alerts.raise_alert(job.mini_program, kind=Alert.Kind.DRIFT, detail="Compare the books.")
+    alerts.raise_alert(job.mini_program, kind=Alert.Kind.STRANGE_CODE, detail="Look the code up.")
     page.clock.run_for(30_000)
 
     expect(delivered).to_have_text("8")
-    expect(page.locator(".front-trouble", has_text="Compare the books.")).to_have_count(1)
+    expect(page.locator(".front-trouble", has_text="Look the code up.")).to_have_count(1)
     expect(line).to_be_focused()
     expect(page.locator("details.front-days")).to_have_attribute("open", "")
     expect(page.locator("#drawn-before")).to_be_visible()
@@ -217,7 +217,7 @@ def test_the_front_page_keeps_itself_fresh_and_the_reader_in_their_place(
 
 
 def test_an_alert_is_settled_by_its_button_in_the_list(page: Page, template: MessageTemplate) -> None:
-    alerts.raise_alert(template.mini_program, kind=Alert.Kind.DRIFT, detail="Compare the books.")
+    alerts.raise_alert(template.mini_program, kind=Alert.Kind.STRANGE_CODE, detail="Look the code up.")
     page.goto(reverse("admin:alerts_alert_changelist"))
     page.get_by_role("button", name="Settle").click()
     expect(page.get_by_text("The alert was settled.")).to_be_visible()

@@ -6,7 +6,7 @@ import pytest
 
 from notify_platform.delivery.claims import Message
 from notify_platform.delivery.settlement import Landed
-from notify_platform.delivery.watch import BUSY_LIMIT, STOP_AFTER, WINDOW, Watch
+from notify_platform.delivery.watch import BUSY_LIMIT, STOP_AFTER, STRANGE_LIMIT, STRANGE_WINDOW, WINDOW, Watch
 from notify_platform.wechat.gateway import SendResult
 from notify_platform.wechat.outcomes import outcome_of_code
 
@@ -64,3 +64,20 @@ def test_a_busy_answer_now_and_then_is_no_flood(watch):
         watch.look_at(landed(-1) + landed(0, times=WINDOW // 5))
 
     assert not watch.is_flooded()
+
+
+def test_codes_nobody_knows_are_told_once_they_are_more_than_five_percent(watch):
+    for _ in range(STRANGE_LIMIT):
+        watch.look_at([*landed(0, times=15), *landed(99999)])
+    assert watch.strange() is None
+    watch.look_at(landed(99998))
+
+    assert watch.strange().code == 99998
+    assert watch.strange() is None
+
+
+def test_a_code_nobody_knows_now_and_then_concerns_nobody(watch):
+    for _ in range(3 * STRANGE_LIMIT):
+        watch.look_at([*landed(0, times=STRANGE_WINDOW // STRANGE_LIMIT), *landed(99999)])
+
+        assert watch.strange() is None

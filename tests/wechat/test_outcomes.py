@@ -94,14 +94,6 @@ def test_only_what_is_no_fault_of_the_message_waits_without_end() -> None:
     assert endless == {Word.APP_CONFIG, Word.DAILY_LIMIT, Word.MINUTE_LIMIT, Word.NOT_SENT}
 
 
-def test_a_person_is_told_about_what_only_a_person_can_mend() -> None:
-    told = {word for word, outcome in WORDS.items() if outcome.alert}
-    assert told == {
-        *{Word.BAD_PAGE, Word.BAD_TEMPLATE, Word.TEMPLATE_BANNED, Word.CAPABILITY_BANNED},
-        *{Word.TOKEN, Word.APP_CONFIG, Word.DAILY_LIMIT, Word.OTHER},
-    }
-
-
 @pytest.mark.parametrize("outcome", WORDS.values(), ids=WORDS)
 def test_a_row_that_waits_for_a_retry_has_a_delay_and_no_other_has(outcome: Outcome) -> None:
     assert (outcome.retry_after(retries_used=0) is not None) is (outcome.becomes is Becomes.RETRY)

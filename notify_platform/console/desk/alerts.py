@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.auth.models import AnonymousUser
@@ -18,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from notify_platform.alerts.models import Alert
 from notify_platform.console.desk.base import SECRETS_OF_MINI_PROGRAM, LogAdmin, OfMiniProgram, label, name_of
+from notify_platform.delivery.models import Delivery
 from notify_platform.jobs import bans
 from templates_app.models import MessageTemplate
 
@@ -37,8 +39,10 @@ def cure(alert: Any) -> str:
     """Return the page where the trouble of an alert ``with_cures`` is ended."""
     if alert.template_id:
         return reverse("admin:templates_app_messagetemplate_change", args=[alert.template_id])
-    if alert.kind == Kind.DRIFT:
-        return f"{reverse('admin:subscriptions_forecast')}?mini_program={alert.mini_program_id}"
+    if alert.kind == Kind.STRANGE_CODE:
+        code = {"error_code__exact": alert.subject} if alert.subject else {"error_code__isnull": "True"}
+        which = urlencode({"mini_program": alert.mini_program_id, "state__exact": Delivery.State.FAILED, **code})
+        return f"{reverse('admin:delivery_delivery_changelist')}?{which}"
     if alert.kind in {Kind.APP_BANNED, Kind.PUNISHED}:
         return reverse("admin:templates_app_miniprogram_change", args=[alert.mini_program_id])
     return reverse("admin:alerts_alert_change", args=[alert.pk])
