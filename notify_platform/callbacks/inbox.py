@@ -16,6 +16,7 @@ from notify_platform.callbacks import pushes
 from notify_platform.callbacks.effects import HANDLED, Effect
 from notify_platform.callbacks.handlers import HANDLERS, OF_TEMPLATES
 from notify_platform.callbacks.models import CallbackEvent
+from notify_platform.core.bulk import Among
 from notify_platform.core.models import audit
 from templates_app.models import MiniProgram
 
@@ -129,7 +130,7 @@ def _close(batch: Sequence[CallbackEvent], effect: Effect) -> None:
 
 def _rows(batch: Sequence[CallbackEvent]) -> QuerySet[CallbackEvent]:
     """Return the rows of pushes that were read, and locked, as pending in this transaction."""
-    return CallbackEvent.objects.filter(pk__in=[push.pk for push in batch])
+    return CallbackEvent.objects.filter(Among("pk", [push.pk for push in batch]))
 
 
 def process_again(chosen: QuerySet[CallbackEvent], *, by: AbstractBaseUser | None) -> int:

@@ -49,6 +49,25 @@ class Among(Func):
         return f"{column} = ANY(%s::bigint[])", [*params, self.keys]
 
 
+class Still(Func):
+    """A condition: the column still holds this word. Only rows that are found by their keys are asked.
+
+    PostgreSQL's statistics know little of a state that rows are in for a moment. It would find them by an index of that
+    state, and walk through all that have ever been in it; so the words of the condition fit no index.
+    """
+
+    output_field = BooleanField()
+
+    def __init__(self, column: str, word: str) -> None:
+        """Take the name of a field and what it should hold."""
+        super().__init__(column, Value(word))
+
+    def as_sql(self, compiler: Any, connection: Any, **_context: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+        """Return the condition in the words of either database."""
+        (column, params), (word, words) = (compiler.compile(one) for one in self.get_source_expressions())
+        return f"({column} || '') = {word}", [*params, *words]
+
+
 def update_from_values(
     model: type[Model],
     *,
@@ -61,7 +80,8 @@ def update_from_values(
     """Give every row its own values in one UPDATE … FROM (a list of them); return the keys of changed rows.
 
     ``columns`` are field names, ``rows`` are (primary key, value, …); ``same`` (field name → value or expression) is
-    what all of them get. ``only_if`` is the compare of the compare-and-set in SQL on alias ``t`` with ``params``. The
+    what all of them get. ``only_if`` is the compare of the compare-and-set in SQL on alias ``t`` with ``params``, in
+    words that fit no index (see ``Still``): SQLite would go through all rows in that state for each of ours. The
     statement is the same for any number of rows. (``bulk_update``, a CASE per row, costs sixty times as much.)
     """
     if not rows:

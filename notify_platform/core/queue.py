@@ -21,7 +21,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.core.management import call_command
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, Q
 from django.db.models.functions import Now
 from django_q.models import OrmQ
@@ -168,9 +168,12 @@ class StopFlag:
 
 @contextmanager
 def driver_place() -> Iterator[bool]:
-    """Take one of this node's places to send from; gives False when all are taken."""
+    """Take one of this node's places to send from; gives False when all are taken.
+
+    SQLite has one writer, and is not fair: of several who send one would starve.
+    """
     node = _here.node or socket.gethostname()
-    places = max(1, settings.Q_CLUSTER["workers"] - 1)
+    places = 1 if connection.vendor == "sqlite" else max(1, settings.Q_CLUSTER["workers"] - 1)
     holder = uuid.uuid4()
     taken = next((name for name in (f"{node}/{n}" for n in range(places)) if _take(name, holder)), None)
     try:

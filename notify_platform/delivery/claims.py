@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from notify_platform.core.bulk import Among, update_from_values
+from notify_platform.core.bulk import Among, Still, update_from_values
 from notify_platform.core.clock import database_now
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import gates, keys
@@ -102,14 +102,15 @@ def claim(job: SendJob, *, limit: int, wordings: Wordings) -> Claim:
     return Claim(token, messages, len(candidates) + len(busy))
 
 
+def due_of(job: SendJob | OuterRef) -> QuerySet[Delivery]:
+    """Return a job's rows that may be claimed now."""
+    return Delivery.objects.filter(job=job, state=State.WAITING, due_at__lte=Now())
+
+
 def _lock(job: SendJob, *, limit: int) -> tuple[list[gates.Candidate], list[int]]:
     """Lock due rows, then their persons in id order; rows of persons with a message in flight come back as busy."""
-    due = Delivery.objects.filter(job=job, state=State.WAITING, due_at__lte=Now()).order_by("due_at", "id")
-    rows = list(
-        due.select_for_update(skip_locked=True).values_list(
-            "pk", "subscriber_id", "variant_id", "attempts", "error_code", "is_counted"
-        )[:limit]
-    )
+    due = due_of(job).order_by("due_at", "id").select_for_update(skip_locked=True)
+    rows = list(due.values_list("pk", "subscriber_id", "variant_id", "attempts", "error_code", "is_counted")[:limit])
     wanted = [row[1] for row in rows]
     persons = {
         person.pk: person
@@ -181,7 +182,7 @@ def _write_claimed(messages: Sequence[Message], *, token: uuid.UUID) -> None:
         columns=["grant"],
         rows=[(message.delivery_id, message.grant_id) for message in messages],
         same={"state": State.CLAIMED, "claim_token": token, "lease_until": Now() + CLAIM_LEASE, "reason": ""},
-        only_if="t.state = 'waiting'",
+        only_if="(t.state || '') = 'waiting'",
     )
 
 
@@ -191,7 +192,7 @@ def _write_skipped(skipped: Sequence[tuple[int, Reason]]) -> None:
         columns=["reason"],
         rows=skipped,
         same={"state": State.SKIPPED, "settled_at": Now()},
-        only_if="t.state = 'waiting'",
+        only_if="(t.state || '') = 'waiting'",
     )
 
 
@@ -200,7 +201,7 @@ def _write_held(held: Sequence[tuple[int, datetime, str]]) -> None:
         Delivery,
         columns=["due_at", "reason"],
         rows=held,
-        only_if="t.state = 'waiting'",
+        only_if="(t.state || '') = 'waiting'",
     )
 
 
@@ -211,7 +212,7 @@ def arm(token: uuid.UUID, *, delivery_ids: Collection[int]) -> set[int]:
     """
     running = SendJob.objects.filter(pk=OuterRef("job_id"), state=SendJob.State.RUNNING)
     wave = Delivery.objects.filter(Among("pk", delivery_ids), claim_token=token)
-    armed = wave.filter(Exists(running), state=State.CLAIMED, lease_until__gt=Now()).update(
+    armed = wave.filter(Exists(running), Still("state", State.CLAIMED), lease_until__gt=Now()).update(
         state=State.SENDING, armed_at=Now(), lease_until=Now() + SEND_LEASE, attempts=F("attempts") + 1
     )
     if armed == len(delivery_ids):

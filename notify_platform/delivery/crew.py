@@ -16,7 +16,8 @@ from templates_app.models import MiniProgram
 
 logger = logging.getLogger(__name__)
 
-SLICE_SECONDS = 10.0
+# Between two slices what flies is waited for, and the pace loses that time; told to stop, a slice ends at once.
+SLICE_SECONDS = 60.0
 # A slice that found nothing to send (the pace is held, the network is down) must not spin.
 PAUSE_SECONDS = 0.2
 AFTER_ERROR_SECONDS = 2.0

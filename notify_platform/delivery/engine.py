@@ -10,20 +10,22 @@ import logging
 import queue
 import time
 import uuid
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from notify_platform.core import outages
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import claims, pacing, settlement, speed
-from notify_platform.delivery.claims import Claim, Message, Wordings
+from notify_platform.delivery.claims import Claim, Wordings
 from notify_platform.delivery.models import Pace
 from notify_platform.delivery.settlement import Landed
+from notify_platform.delivery.slots import Slot, Slots, by_claim
 from notify_platform.delivery.watch import Watch
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
@@ -44,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 # A claim takes this many seconds of pace, and a wave arms what leaves within as many.
 HORIZON_SECONDS = 0.25
+# Slots are booked no further ahead than this, all workers together; and a batch more.
+AHEAD_SECONDS = 4 * HORIZON_SECONDS
 MAX_BATCH = 500
 # Where less than a batch was due; well within the horizon, so that no slot is lost.
 LOOK_AGAIN_SECONDS = HORIZON_SECONDS / 4
@@ -56,16 +60,6 @@ BREAKER_SECONDS = 10.0
 SLEPT_SECONDS = 20.0
 SETTLE_PATIENCE_SECONDS = 20.0  # well within the lease of what is being sent
 SETTLE_RETRY_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A claimed message and the moment (monotonic clock) from which it may leave; ``day``: whose budget it uses."""
-
-    at: float
-    day: int
-    token: uuid.UUID
-    message: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +95,12 @@ class Engine:
         self.rate = mini_program.pace_per_second
         self.courier: Courier = courier_for(mini_program, concurrency=self.concurrency)
         self.wordings = Wordings()
-        self.ready: deque[Slot] = deque()
+        self.ready = Slots()
         self.flying = 0
         self.watch = Watch()
         self.turn = 0
         self.found_little_at = -LOOK_AGAIN_SECONDS
+        self.urgent_asked_at = 0.0
         self.left: Counter[int] = Counter()
         self.speed_noted_at = time.monotonic()
         self.access_token = ""
@@ -125,15 +120,16 @@ class Engine:
         ends_at = time.monotonic() + seconds
         sent, is_told = 0, False
         try:
-            while not (is_told := stopping()) and time.monotonic() < ends_at:
+            while not (is_told := stopping()) and time.monotonic() < (lasts_until := self._until_last_slot(ends_at)):
                 if not self._have_token():
                     break
                 # In this order, so that the connections have work while we claim.
                 sent += self._launch()
-                self._refill()
+                if time.monotonic() < ends_at:
+                    self._refill()
                 if not self.ready and not self.flying:
                     break
-                self._settle_landed(wait_until=self._next_deadline(ends_at))
+                self._settle_landed(wait_until=self._next_deadline(lasts_until))
                 self._note_speed()
         finally:
             with suppress(*outages.AWAY):
@@ -145,6 +141,11 @@ class Engine:
                 self._settle_landed(wait_until=time.monotonic() + SETTLE_EVERY_SECONDS)
             self._note_speed(is_last=True)
         return sent
+
+    def _until_last_slot(self, ends_at: float) -> float:
+        """A slice lasts until the slots it has booked are used: the pace would lose them."""
+        last = self.ready.last_at if self.ready else ends_at
+        return max(ends_at, min(last, ends_at + AHEAD_SECONDS))
 
     def _note_speed(self, *, is_last: bool = False) -> None:
         """Say now and then how many have left; a page shows it, and nothing else hangs on it."""
@@ -179,11 +180,17 @@ class Engine:
     # --- claim -----------------------------------------------------------------------------------------------------
 
     def _refill(self) -> None:
-        """Claim the next batch while the last one is still leaving, so that no slot is lost between them."""
-        if self._have_enough() or self._have_just_looked():
+        """Claim the next batch while the last one is still leaving, so that no slot is lost between them.
+
+        What somebody waits for does not wait until there is room for more.
+        """
+        if self._have_enough():
+            self._claim_urgent()
+            return
+        if self._have_just_looked():
             return
         free_in, booked = pacing.look(self.pace)
-        if free_in <= 4 * HORIZON_SECONDS:
+        if free_in <= AHEAD_SECONDS:
             self._claim_in_turn(booked)
         if not self._have_enough():
             self.found_little_at = time.monotonic()
@@ -194,11 +201,21 @@ class Engine:
             self.rate = job.mini_program.pace_per_second
             if self._have_enough() or booked >= job.mini_program.daily_budget:
                 return
-            try:
-                self._claim_for(job)
-            except Refused as refusal:
-                reason = SendJob.PauseReason.TEMPLATE if refusal.code == "template" else SendJob.PauseReason.CONTENT
-                jobs.pause_all(reason=reason, detail=refusal.message, job_ids={job.pk})
+            self._claim_or_pause(job)
+
+    def _claim_urgent(self) -> None:
+        if time.monotonic() - self.urgent_asked_at < HORIZON_SECONDS:
+            return
+        self.urgent_asked_at = time.monotonic()
+        for job in self._running_jobs().filter(test_of__isnull=False):
+            self._claim_or_pause(job)
+
+    def _claim_or_pause(self, job: SendJob) -> None:
+        try:
+            self._claim_for(job)
+        except Refused as refusal:
+            reason = SendJob.PauseReason.TEMPLATE if refusal.code == "template" else SendJob.PauseReason.CONTENT
+            jobs.pause_all(reason=reason, detail=refusal.message, job_ids={job.pk})
 
     def _have_enough(self) -> bool:
         return len(self.ready) >= self._batch(self.rate)
@@ -208,14 +225,19 @@ class Engine:
         is_recent = time.monotonic() - self.found_little_at < LOOK_AGAIN_SECONDS
         return is_recent and bool(self.ready or self.flying)
 
-    def _running_jobs(self) -> list[SendJob]:
+    def _running_jobs(self) -> QuerySet[SendJob]:
         running = SendJob.objects.filter(mini_program=self.mini_program, state=SendJob.State.RUNNING)
-        return list(running.select_related("template", "mini_program").defer("versions").order_by("started_at", "pk"))
+        # Not "exists": PostgreSQL would join, and look at every message that waits.
+        first = Subquery(claims.due_of(OuterRef("pk")).order_by("due_at", "id").values("pk")[:1])
+        running = running.alias(first_due=first).filter(first_due__isnull=False)
+        return running.select_related("template", "mini_program").defer("versions").order_by("started_at", "pk")
 
-    def _in_turn(self, running: list[SendJob]) -> list[SendJob]:
+    def _in_turn(self, running: Iterable[SendJob]) -> list[SendJob]:
         """Tests first, for somebody waits for them; the others take turns, or the longest would have all to itself."""
-        tests = [job for job in running if job.test_of_id]
-        others = [job for job in running if not job.test_of_id]
+        tests: list[SendJob] = []
+        others: list[SendJob] = []
+        for job in running:
+            (tests if job.test_of_id else others).append(job)
         self.turn += 1
         first = self.turn % len(others) if others else 0
         return [*tests, *others[first:], *others[:first]]
@@ -247,7 +269,7 @@ class Engine:
             Slot(at=start + number / rate, day=day, token=claim.token, message=message)
             for number, message in enumerate(claim.messages)
         ]
-        self.ready = _before(self.ready, slots) if job.test_of_id else _in_order([*self.ready, *slots])
+        (self.ready.add_first if job.test_of_id else self.ready.add)(slots)
 
     @staticmethod
     def _batch(per_second: int) -> int:
@@ -261,7 +283,7 @@ class Engine:
         if not wave:
             return 0
         armed: set[int] = set()
-        for (token, day), ids in _by_claim(wave).items():
+        for (token, day), ids in by_claim(wave).items():
             armed |= claims.arm(token, delivery_ids=ids)
             left = [pk for pk in ids if pk not in armed]
             if left:
@@ -285,15 +307,10 @@ class Engine:
         now = time.monotonic()
         if self.flying > self.concurrency or not self.ready:
             return []
-        if now - self.ready[0].at > HORIZON_SECONDS:
+        if now - self.ready.first_at > HORIZON_SECONDS:
             # We are late (WeChat hung): what waits leaves at the pace, not all at once.
-            late = now - self.ready[0].at
-            self.ready = deque(replace(slot, at=slot.at + late) for slot in self.ready)
-        soon = now + HORIZON_SECONDS / 2
-        wave: list[Slot] = []
-        while self.ready and len(wave) < 2 * self.concurrency and self.ready[0].at <= soon:
-            wave.append(self.ready.popleft())
-        return wave
+            self.ready.put_off(by=now - self.ready.first_at)
+        return self.ready.take(until=now + HORIZON_SECONDS / 2, most=2 * self.concurrency)
 
     # --- settle ----------------------------------------------------------------------------------------------------
 
@@ -301,7 +318,7 @@ class Engine:
         """Return until when to wait for answers: the next wave needs us earlier, unless there is no room for it."""
         settle_at = time.monotonic() + SETTLE_EVERY_SECONDS
         if self.ready and self.flying <= self.concurrency:
-            settle_at = min(settle_at, self.ready[0].at - HORIZON_SECONDS / 2)
+            settle_at = min(settle_at, self.ready.first_at - HORIZON_SECONDS / 2)
         return min(settle_at, ends_at)
 
     def _settle_landed(self, *, wait_until: float) -> None:
@@ -311,13 +328,13 @@ class Engine:
             return
         arrived = self._arrivals(wait_until=wait_until)
         settled = self._settle(arrived)
-        for job_id, example in self.watch.look_at(settled).items():
-            detail = settlement.sentence(example.result)
-            jobs.pause_all(reason=SendJob.PauseReason.CONTENT, detail=detail, job_ids={job_id})
+        for example in self.watch.look_at(settled).values():
+            settlement.pause_job(self.mini_program, [example])
         if self.watch.is_flooded():
             pacing.hold(self.pace, seconds=BREAKER_SECONDS)
-        refused = {one.flight.access_token for one in arrived if one.refuses_token}
-        if self.access_token in refused:
+        if strange := self.watch.strange():
+            settlement.tell_of_strange(self.mini_program, strange)
+        if any(one.refuses_token and one.flight.access_token == self.access_token for one in arrived):
             self.refused_token = self.access_token
             self._fetch_token()
 
@@ -361,9 +378,8 @@ class Engine:
                 time.sleep(SETTLE_RETRY_SECONDS)
 
     def _give_back_ready(self) -> None:
-        for (token, day), ids in _by_claim(self.ready).items():
+        for (token, day), ids in by_claim(self.ready.take_all()).items():
             self._release(token, day, ids)
-        self.ready.clear()
 
     def _recall(self) -> int:
         """Let wait again what waits behind other requests: while WeChat hangs it would hold us up as long again.
@@ -380,21 +396,3 @@ class Engine:
 
     def _release(self, token: uuid.UUID, day: int, delivery_ids: list[int]) -> None:
         pacing.give_back(self.pace, count=claims.release(token, delivery_ids=delivery_ids), day=day)
-
-
-def _in_order(slots: Iterable[Slot]) -> deque[Slot]:
-    """A slow job's messages must not keep a fast job's waiting."""
-    return deque(sorted(slots, key=lambda slot: slot.at))
-
-
-def _before(ready: deque[Slot], urgent: list[Slot]) -> deque[Slot]:
-    """Let messages somebody waits for take the first slots, and everybody else the next."""
-    moments = sorted(slot.at for slot in (*ready, *urgent))
-    return deque(replace(slot, at=at) for slot, at in zip((*urgent, *ready), moments, strict=True))
-
-
-def _by_claim(slots: deque[Slot] | list[Slot]) -> dict[tuple[uuid.UUID, int], list[int]]:
-    grouped: dict[tuple[uuid.UUID, int], list[int]] = {}
-    for slot in slots:
-        grouped.setdefault((slot.token, slot.day), []).append(slot.message.delivery_id)
-    return grouped

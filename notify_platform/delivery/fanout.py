@@ -75,6 +75,7 @@ def _insert_deliveries(job: SendJob, chunk: QuerySet[Subscriber]) -> int:
 
 
 def _insert_skips(job: SendJob, chunk: QuerySet[Subscriber]) -> int:
-    taken = Delivery.objects.filter(job=job, subscriber=OuterRef("pk"))
+    # A job's rows have no event; saying so lets both databases look in the index that keeps them apart.
+    taken = Delivery.objects.filter(job=job, event__isnull=True, subscriber=OuterRef("pk"))
     rows = chunk.exclude(Exists(taken)).values_list(Value(job.pk), F("pk"), Value(Reason.NO_CONSENT.value))
     return insert_from_select(Skip, columns=["job", "subscriber", "reason"], rows=rows)

@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
+from notify_platform.core import queue
 from notify_platform.core.clock import beijing_midnight, database_now
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
@@ -31,6 +32,16 @@ def to_ask_for() -> list[int]:
     """Return the mini-programs, by number, whose jobs have waited long enough to ask WeChat."""
     waiting = SendJob.objects.filter(jobs.LIMITED, paused_at__lte=Now() - ASK_EVERY)
     return list(waiting.order_by("mini_program").values_list("mini_program", flat=True).distinct())
+
+
+def whose_turn() -> list[int]:
+    """Return those of them to ask for now: each is named once in ten minutes, whoever wants to know."""
+    return [pk for pk in to_ask_for() if queue.take_turn(f"quota/{pk}", every=ASK_EVERY)]
+
+
+def ask_in_turn() -> bool:
+    """Ask WeChat for each whose turn it is; returns whether jobs went on. Must not be called inside a transaction."""
+    return sum(ask(mini_program) for mini_program in MiniProgram.objects.filter(pk__in=whose_turn())) > 0
 
 
 def ask(mini_program: MiniProgram) -> int:

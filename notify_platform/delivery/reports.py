@@ -68,7 +68,10 @@ def settle_events(mini_program: MiniProgram, *, events: Sequence[SentEvent]) -> 
 
 
 class _Match(NamedTuple):
-    """The message an event speaks of; not ``is_open``: it is settled already, the event is a repetition."""
+    """The message an event speaks of, and the unit it still holds, if any.
+
+    Not ``is_open``: it is settled already, the event is a repetition.
+    """
 
     delivery_id: int
     grant_id: int | None
@@ -83,8 +86,10 @@ def _by_msgid(mini_program: MiniProgram, events: Sequence[SentEvent]) -> dict[in
         .order_by("pk")
         .values_list("msgid", "pk", "grant_id", "state")
     )
+    # What WeChat has accepted has spent its unit.
     known = {
-        msgid: _Match(pk, grant_id, state in {State.ACCEPTED, State.UNKNOWN}) for msgid, pk, grant_id, state in rows
+        msgid: _Match(pk, grant_id if state == State.UNKNOWN else None, state in {State.ACCEPTED, State.UNKNOWN})
+        for msgid, pk, grant_id, state in rows
     }
     return {number: known[event.msgid] for number, event in enumerate(events) if event.msgid in known}
 
@@ -135,7 +140,7 @@ def _write(events: Sequence[SentEvent], matches: dict[int, _Match]) -> None:
         Delivery,
         columns=["state", "msgid", "error_detail", "settled_at"],
         rows=[(pk, *_became(event), now) for pk, (_match, event) in fresh.items()],
-        only_if="t.state IN ('accepted', 'unknown')",
+        only_if="(t.state || '') IN ('accepted', 'unknown')",
     )
     # An unknown row's unit was still reserved; WeChat does not say whether a failed push returns it, so it is spent.
     ledger.spend([match.grant_id for match, _event in fresh.values() if match.grant_id])

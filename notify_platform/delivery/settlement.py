@@ -20,6 +20,8 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
+from notify_platform.alerts import alerts
+from notify_platform.alerts.models import Alert
 from notify_platform.core.bulk import update_from_values
 from notify_platform.core.clock import database_now
 from notify_platform.core.errors import Refused
@@ -151,7 +153,7 @@ def _compare_and_set(
     token: uuid.UUID, *, columns: Sequence[str], rows: Sequence[Any], same: Mapping[str, Any], states: str
 ) -> set[int]:
     holder = Delivery._meta.get_field("claim_token").get_db_prep_value(token, connection)
-    condition = f"t.state IN ({states}) AND t.claim_token = %s"
+    condition = f"(t.state || '') IN ({states}) AND t.claim_token = %s"
     changed = update_from_values(Delivery, columns=columns, rows=rows, same=same, only_if=condition, params=[holder])
     return set(changed)
 
@@ -253,7 +255,8 @@ def _slow_down(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
     pacing.hold(pacing.pace_of(mini_program), seconds=MINUTE_LIMIT_SECONDS)
 
 
-def _pause_job(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
+def pause_job(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
+    """Pause the jobs of these messages, with the words of the first."""
     jobs.pause_all(
         reason=SendJob.PauseReason.CONTENT,
         detail=sentence(items[0].result),
@@ -278,7 +281,7 @@ def _pause_app(mini_program: MiniProgram, items: Sequence[Landed]) -> None:
 _EFFECTS: dict[JobEffect, Callable[[MiniProgram, Sequence[Landed]], None]] = {
     JobEffect.NONE: _nothing,
     JobEffect.SLOW_DOWN: _slow_down,
-    JobEffect.PAUSE_JOB: _pause_job,
+    JobEffect.PAUSE_JOB: pause_job,
     JobEffect.STOP_IF_REPEATED: _nothing,
     JobEffect.PAUSE_TEMPLATE: _pause_template,
     JobEffect.PAUSE_APP: _pause_app,
@@ -297,6 +300,13 @@ def sentence(result: SendResult) -> str:
     """Return what a paused job says: what happened, and what to do next."""
     field = f" [{result.field}]" if result.field else ""
     return f"{result.outcome.meaning}{field} {result.outcome.next_step} ({result.code})"
+
+
+def tell_of_strange(mini_program: MiniProgram, result: SendResult) -> None:
+    """Tell a person of a code in no table that comes too often; what it means is for them to find out."""
+    code = "" if result.code is None else str(result.code)
+    detail = f"{sentence(result)} {result.detail} {result.rid}".strip()
+    alerts.raise_alert(mini_program, kind=Alert.Kind.STRANGE_CODE, subject=code, detail=detail)
 
 
 # --- unknown results -----------------------------------------------------------------------------------------------

@@ -57,9 +57,8 @@ def quota(mini_program_id: int) -> None:
 def _ring_for_work() -> None:
     for mini_program in keeping.mini_programs_with_work():
         queue.ring("deliver", mini_program.pk)
-    for pk in limits.to_ask_for():
-        if queue.take_turn(f"quota/{pk}", every=limits.ASK_EVERY):
-            queue.ring("quota", pk)
+    for pk in limits.whose_turn():
+        queue.ring("quota", pk)
 
 
 def _engine(mini_program: MiniProgram) -> Engine:

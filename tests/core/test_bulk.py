@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from django.db import connection
 from django.db.models import Value
 
-from notify_platform.core.bulk import insert_from_select, insert_missing, update_from_values
-from subscriptions.models import Audience, AudienceMember, Subscriber
+from notify_platform.core.bulk import Among, Still, insert_from_select, insert_missing, update_from_values
+from subscriptions.models import Audience, AudienceMember, Grant, Subscriber
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -84,3 +85,22 @@ def test_only_rows_that_are_not_there_are_inserted_in_one_statement(people, djan
 def test_inserting_nothing_asks_nothing(django_assert_num_queries):
     with django_assert_num_queries(0):
         assert insert_missing(Subscriber, rows=[]) == 0
+
+
+def test_of_rows_found_by_key_those_that_are_still_in_a_state_are_changed(people):
+    Subscriber.objects.filter(pk=people[0].pk).update(region="浙江")
+    keys = [person.pk for person in people[:2]]
+
+    changed = Subscriber.objects.filter(Among("pk", keys), Still("region", "浙江")).update(region="广东")
+
+    assert changed == 1
+    assert list(Subscriber.objects.order_by("pk").values_list("region", flat=True)) == ["广东", "", ""]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite finds rows by key anyway")
+def test_a_state_that_is_only_checked_finds_no_rows():
+    held = Grant.objects.filter(Among("pk", [1, 2]), Still("state", Grant.State.RESERVED))
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    assert "grant_list_by_state" not in held.explain()
+    assert "grant_pkey" in held.explain()

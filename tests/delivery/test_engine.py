@@ -14,10 +14,12 @@ from django.db import OperationalError, connection
 from django.db.models import F
 from django.utils import timezone
 
+from notify_platform.alerts.models import Alert
 from notify_platform.delivery import claims, fanout, pacing, settlement, upkeep
 from notify_platform.delivery import engine as engine_module
 from notify_platform.delivery.engine import Engine
 from notify_platform.delivery.models import Delivery, Pace
+from notify_platform.delivery.slots import Slot, Slots
 from notify_platform.insights import books
 from notify_platform.jobs.models import SendJob
 from subscriptions.models import Grant, Subscription
@@ -131,22 +133,32 @@ def test_stopping_does_not_wait_for_what_waits_behind_a_hang(job, wechat, mini_p
 
 
 def test_jobs_take_turns_and_a_test_goes_before_them(engine, template, mini_program):
-    jobs = [SendJob.objects.get(), *(factories.a_running_job(template) for _ in range(2))]
+    jobs = [SendJob.objects.get(), *(factories.a_running_job(template) for _ in range(3))]
     SendJob.objects.filter(pk=jobs[2].pk).update(test_of=jobs[0])
+    # The last has nobody yet.
+    for job in jobs[1:3]:
+        while fanout.step(job):
+            pass
 
     order = [[job.pk for job in engine._in_turn(engine._running_jobs())] for _ in range(3)]
 
-    first, second, test = (job.pk for job in jobs)
+    first, second, test, _idle = (job.pk for job in jobs)
     assert order == [[test, second, first], [test, first, second], [test, second, first]]
 
 
 def test_a_test_takes_the_first_slots_of_what_is_ready():
-    ready = engine_module._in_order(replace(a_slot(number), at=float(number)) for number in (3, 1, 2))
-    test = [replace(a_slot(number), at=float(number)) for number in (8, 9)]
+    ready = Slots()
+    ready.add(replace(a_slot(number), at=float(number)) for number in (3, 1, 2))
 
-    order = engine_module._before(ready, test)
+    ready.add_first([replace(a_slot(number), at=float(number)) for number in (8, 9)])
 
-    assert [(slot.message.delivery_id, slot.at) for slot in order] == [(8, 1.0), (9, 2.0), (1, 3.0), (2, 8.0), (3, 9.0)]
+    assert [(slot.message.delivery_id, slot.at) for slot in ready.take_all()] == [
+        (8, 1.0),
+        (9, 2.0),
+        (1, 3.0),
+        (2, 8.0),
+        (3, 9.0),
+    ]
 
 
 def test_no_more_is_armed_than_three_times_the_connections(engine, wechat, monkeypatch):
@@ -155,19 +167,19 @@ def test_no_more_is_armed_than_three_times_the_connections(engine, wechat, monke
     monkeypatch.setattr(engine.courier, "send", lambda parcels: sent.extend(parcels))
     monkeypatch.setattr(engine_module.claims, "arm", lambda token, *, delivery_ids: set(delivery_ids))
     engine.concurrency = 4
-    engine.ready.extend(a_slot(number) for number in range(100))
+    engine.ready.add(a_slot(number) for number in range(100))
 
     waves = [engine._launch() for _ in range(3)]
     assert (waves, len(sent), engine.flying) == ([8, 0, 0], 8, 8)
     engine.flying = 4
     assert (engine._launch(), engine._launch(), engine.flying) == (8, 0, 12)
-    engine.ready.clear()
+    engine.ready.take_all()
     engine.flying = 0
 
 
 def a_slot(number: int) -> engine_module.Slot:
     message = claims.Message(number, 1, 1, number, None, 0, None, "o", b"{}")
-    return engine_module.Slot(at=time.monotonic(), day=0, token=uuid.UUID(int=1), message=message)
+    return Slot(at=time.monotonic(), day=0, token=uuid.UUID(int=1), message=message)
 
 
 def test_a_held_pace_sends_nothing(engine, wechat, states):
@@ -203,6 +215,28 @@ def test_a_refusal_tells_which_person_and_why(engine, wechat, mini_program, peop
     assert Grant.objects.get(subscriber=people[0]).state == Grant.State.REVOKED
 
 
+def test_a_code_nobody_knows_becomes_an_alert_and_its_job_goes_on(engine, wechat, template, mini_program):
+    people = factories.subscribers(mini_program, count=100)
+    factories.grants(template, to=people)
+    wechat.add_users(
+        mini_program.app_id, [{"openid": one.openid, "balances": {template.wechat_id: 1}} for one in people]
+    )
+    strange = [one.openid for one in people[::5]]
+    wechat.set_faults([{"endpoint": SEND, "action": "code", "code": 99999, "openids": strange}])
+    job = factories.a_running_job(template)
+    while fanout.step(job):
+        pass
+
+    run(engine)
+    upkeep.tick()
+
+    alert = Alert.objects.get()
+    assert (alert.kind, alert.subject) == (Alert.Kind.STRANGE_CODE, "99999")
+    assert "Look the code up" in alert.detail
+    job.refresh_from_db()
+    assert job.state == SendJob.State.FINISHED
+
+
 def test_words_that_no_longer_fit_the_template_pause_their_job_and_no_other(engine, template, states):
     other = factories.a_template(template.mini_program)
     factories.grants(other, to=factories.subscribers(template.mini_program, count=1))
@@ -234,15 +268,13 @@ def test_a_database_that_is_away_for_a_moment_costs_no_answer(engine, monkeypatc
 
 def test_after_a_hang_the_rest_leaves_at_the_pace(engine):
     now = time.monotonic()
-    engine.ready.extend(
-        engine_module.Slot(at=now - 5 + number / 10, day=0, token=None, message=None) for number in range(10)
-    )
+    engine.ready.add(Slot(at=now - 5 + number / 10, day=0, token=None, message=None) for number in range(10))
 
     wave = engine._next_wave()
 
     assert [round(slot.at - wave[0].at, 3) for slot in wave] == [0.0, 0.1]
     assert wave[0].at >= now
-    engine.ready.clear()
+    engine.ready.take_all()
 
 
 def test_rows_held_back_do_not_slow_the_others_down(engine, wechat, template, mini_program, monkeypatch):

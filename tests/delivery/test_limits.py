@@ -192,6 +192,19 @@ def test_upkeep_rings_ten_minutes_after_the_limit_and_then_every_ten(limited, we
     assert Bell.objects.filter(name=name).exists()
 
 
+def test_without_the_queue_whoever_delivers_asks_ten_minutes_after_the_limit_and_then_every_ten(limited, wechat):
+    SendJob.objects.update(paused_at=timezone.now() - timedelta(minutes=9))
+    assert (limits.ask_in_turn(), wechat.counts().calls.get(QUOTA, 0)) == (False, 0)
+
+    pass_time(minutes=1)
+    assert [limits.ask_in_turn() for _time in range(2)] == [False, False]
+    assert wechat.counts().calls[QUOTA] == 1
+
+    wechat.change_settings(daily_limit=100)
+    pass_time(minutes=10)
+    assert (limits.ask_in_turn(), len(resumed())) == (True, 1)
+
+
 def test_a_question_that_comes_late_or_twice_changes_nothing(limited, wechat, mini_program, states):
     wechat.change_settings(daily_limit=100)
     for _time in range(2):

@@ -15,7 +15,7 @@ from django.db import close_old_connections
 
 from notify_platform.callbacks import inbox
 from notify_platform.core import outages
-from notify_platform.delivery import upkeep
+from notify_platform.delivery import limits, upkeep
 from notify_platform.delivery.crew import Crew
 from notify_platform.insights import rollup
 
@@ -58,7 +58,7 @@ class Command(BaseCommand):
         busy = self._guarded(crew.call)
         # Asked before the upkeep, which then finishes what the engines have just sent.
         idle = not busy and self._guarded(upkeep.is_idle)
-        work = (upkeep.tick, self._handle_callbacks, rollup.tick)
+        work = (upkeep.tick, limits.ask_in_turn, self._handle_callbacks, rollup.tick)
         # All of them, also when the first has more to do.
         return True in [self._guarded(do) for do in work], idle
 
