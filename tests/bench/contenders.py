@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Final
@@ -13,6 +13,7 @@ from django_q.cluster import Cluster
 from django_q.models import OrmQ
 
 from notify_platform.delivery import keys
+from notify_platform.delivery.crew import SLICE_SECONDS
 from notify_platform.delivery.engine import Engine
 from notify_platform.delivery.models import Delivery
 from notify_platform.wechat.courier import Parcel, courier_for
@@ -23,9 +24,22 @@ from templates_app.models import MessageTemplate, MiniProgram
 from templates_app.rendering import Wording
 from tests.bench import crowd, peers
 from tests.bench.crew import Order
+from tests.bench.stopwatches import watching
 
 Work = Callable[[], object]
-SLICE_SECONDS = 10.0
+# Of the thread that talks to the database: each with its own part of Django and the driver.
+ENGINE_DOORS: Final[Mapping[str, Sequence[str]]] = {
+    "claiming: rows and people": ["notify_platform.delivery.claims._lock"],
+    "claiming: the gates": ["notify_platform.delivery.gates.judge"],
+    "claiming: the words": ["notify_platform.delivery.claims._body"],
+    "claiming: writing": ["notify_platform.delivery.claims._write_claimed", "notify_platform.delivery.claims.claim"],
+    "consent: reserving": ["subscriptions.grants.ledger.reserve"],
+    "arming": ["notify_platform.delivery.claims.arm"],
+    "settling": ["notify_platform.delivery.settlement.settle"],
+    "consent: spending": ["subscriptions.grants.ledger.spend"],
+    "the pace": ["notify_platform.delivery.pacing.book", "notify_platform.delivery.pacing.look"],
+    "the engine itself": ["notify_platform.delivery.engine.Engine.run_slice"],
+}
 # How long a worker that found nothing to do leaves the others alone.
 NAP_SECONDS = 0.02
 Q2_NAP_SECONDS = 0.1
@@ -40,6 +54,22 @@ def engine(order: Order) -> Work:
         while (left := ends_at - time.monotonic()) > 0 and _is_open():
             if not sender.run_slice(seconds=min(left, SLICE_SECONDS), stopping=lambda: False):
                 time.sleep(NAP_SECONDS)
+
+    return work
+
+
+def engine_watched(order: Order) -> Work:
+    """The same, and which part of it uses how much CPU: milliseconds a message."""
+    send = engine(order)
+
+    def work() -> dict[str, Mapping[str, float]]:
+        process, thread = time.process_time(), time.thread_time()
+        with watching(ENGINE_DOORS, clock=time.thread_time) as watches:
+            send()
+        other = time.process_time() - process - (time.thread_time() - thread)
+        return {
+            "profile": {"the courier, a thread": other / order.messages * 1000, **watches.per_call_ms(order.messages)}
+        }
 
     return work
 
@@ -115,4 +145,10 @@ def q2(order: Order) -> Work:
     return work
 
 
-KINDS: Final[dict[str, Callable[[Order], Work]]] = {"engine": engine, "ceiling": ceiling, "pool": pool, "q2": q2}
+KINDS: Final[dict[str, Callable[[Order], Work]]] = {
+    "engine": engine,
+    "engine-watched": engine_watched,
+    "ceiling": ceiling,
+    "pool": pool,
+    "q2": q2,
+}

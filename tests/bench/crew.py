@@ -118,14 +118,14 @@ def main(kind: str, order: str) -> None:
     if not sys.stdin.readline():
         return
     began, used, asked = time.monotonic(), processes.family_cpu_seconds(os.getpid()), statements.count
-    work()
+    more = work()
     figures = {
         "seconds": time.monotonic() - began,
         "cpu_seconds": processes.family_cpu_seconds(os.getpid()) - used,
         "statements": statements.count - asked,
         "peak_mb": max(processes.peak_mb(pid) for pid in (os.getpid(), *processes.below(os.getpid()))),
     }
-    _say(json.dumps(figures) + "\n")
+    _say(json.dumps(figures | (more if isinstance(more, dict) else {})) + "\n")
     # Until the others have finished, too: whoever measures looks at all of us.
     sys.stdin.readline()
 
