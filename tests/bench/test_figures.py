@@ -5,6 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
+from django.db import connection
 
 from tests.bench import broadcast, pace
 from tests.bench.broadcast import PLATFORM, Q2, Cell
@@ -54,7 +55,9 @@ def test_django_q2_starts_its_workers_itself():
 def test_the_full_run_has_every_cell_of_the_matrix():
     ours = [cell for cell in broadcast.cells(SCALES["full"]) if cell.contender == PLATFORM]
     assert sorted((cell.latency, cell.workers) for cell in ours) == [
-        (latency, workers) for latency in (0, 30, 100) for workers in (1, 2, 4)
+        (latency, workers)
+        for latency in (0, 30, 100)
+        for workers in ((1, 2, 4) if connection.vendor == "postgresql" else (1,))
     ]
 
 

@@ -98,7 +98,8 @@ def a_campaign(
     mini_program = factories.a_mini_program(pace_per_second=pace)
     template = factories.a_template(mini_program)
     persons = factories.subscribers(mini_program, count=people)
-    factories.grants(template, to=persons)
+    for first in range(0, people, 1000):
+        factories.grants(template, to=persons[first : first + 1000])
     address = f"{callback_url}/wechat/callback/{mini_program.app_id}" if callback_url else ""
     wechat_world.introduce(
         wechat, mini_program, people=persons, callback_url=address, settings={"latency_ms": latency_ms}

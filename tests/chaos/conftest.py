@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def record(request) -> Callable[[dict[str, Any]], None]:
     def keep(figures: dict[str, Any]) -> None:
         if SIZE is FULL:
             FOLDER.mkdir(exist_ok=True)
-            name = request.node.originalname.removeprefix("test_")
+            name = re.sub(r"\W+", "-", request.node.name.removeprefix("test_")).strip("-")
             facts = {"database": connection.vendor, "cores": os.cpu_count(), "python": platform.python_version()}
             text = json.dumps(facts | figures, indent=1, ensure_ascii=False)
             Path(FOLDER / f"{name}-{connection.vendor}.json").write_text(text + "\n")

@@ -20,7 +20,7 @@ TROUBLE = {
 }
 
 
-@pytest.mark.parametrize("with_msgid", [True, False])
+@pytest.mark.parametrize("with_msgid", [True, False], ids=["with msgid", "without msgid"])
 def test_sent_events_in_disorder(with_msgid, wechat, web, spawn, record):
     people = 400 * SIZE.restarts
     campaign = a_campaign(wechat, people=people, callback_url=web)

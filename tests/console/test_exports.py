@@ -162,7 +162,7 @@ def test_rows_are_read_a_batch_at_a_time_in_the_same_few_statements_each(
     )
     monkeypatch.setattr(exports, "BATCH", 10)
     reading = exports.Reading(zone=timezone.get_default_timezone(), shows_openids=True)
-    sheet = exports.Sheet("x", (), exports.PEOPLE.columns)
+    sheet = exports.Sheet("x", (), (), exports.PEOPLE.columns)
     with CaptureQueriesContext(connection) as captured:
         cells = list(sheet.rows(Subscriber.objects.all(), reading, most=22))
     newest = Subscriber.objects.order_by("-pk").values_list("openid", flat=True)[:22]

@@ -203,7 +203,7 @@ def test_alerts_tokens_pace_and_series(scrape, job):
     told = scrape()
 
     assert told["notify_alerts_open", app.app_id, "app_banned"] == 1
-    assert told["notify_alerts_open", app.app_id, "drift"] == 0
+    assert told["notify_alerts_open", app.app_id, "strange_code"] == 0
     assert 3600 <= told["notify_token_age_seconds", app.app_id] < 3700
     assert 3500 < told["notify_token_left_seconds", app.app_id] <= 3600
     assert 50 < told["notify_pace_held_seconds", app.app_id] <= 60

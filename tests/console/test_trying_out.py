@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from notify_platform.core.models import AuditEvent
-from notify_platform.delivery import forgetting, upkeep
+from notify_platform.delivery import fanout, forgetting, upkeep
 from notify_platform.delivery.engine import Engine
 from notify_platform.delivery.models import Delivery, Skip
 from notify_platform.insights import books
@@ -276,6 +276,8 @@ def test_a_test_leaves_before_a_broadcast_that_began_earlier(
     desk: Client, draft: SendJob, testers: list[Subscriber]
 ) -> None:
     broadcast = factories.a_running_job(draft.template)
+    while fanout.step(broadcast):
+        pass
     desk.post(url(draft), sent(testers))
     test = SendJob.objects.get(test_of=draft)
     engine = Engine(draft.mini_program)
