@@ -44,9 +44,14 @@ class Campaign:
         """How many messages WeChat has counted."""
         return self.wechat.counts().counted
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether every message has been dealt with."""
+        return SendJob.objects.get(pk=self.job.pk).state == SendJob.State.FINISHED
+
     def reach(self, number: int) -> None:
-        """Wait until WeChat has counted so many."""
-        until(lambda: self.counted >= number, seconds=PATIENCE_SECONDS)
+        """Wait until WeChat has counted so many, or will count no more: what was armed and never left is missing."""
+        until(lambda: self.counted >= number or self.is_finished, seconds=PATIENCE_SECONDS)
 
     def note_the_armed(self) -> None:
         """Somebody has just died: note what was leaving, once what he had asked of the database is done."""
@@ -57,7 +62,7 @@ class Campaign:
 
     def finish(self) -> None:
         """Wait for the end of the job, of WeChat's pushes, and of what follows from them."""
-        until(lambda: SendJob.objects.get(pk=self.job.pk).state == SendJob.State.FINISHED, seconds=PATIENCE_SECONDS)
+        until(lambda: self.is_finished, seconds=PATIENCE_SECONDS)
         assert self.wechat.wait_for_pushes(timeout_s=60.0)
         pending = CallbackEvent.objects.filter(state=CallbackEvent.State.PENDING)
         pending.update(due_at=timezone.now())
