@@ -36,10 +36,10 @@ JOB = "Grapes are back"
 PEOPLE = 40
 # Of them: who turned the template off at WeChat without our knowing, who left WeChat, whose answer never comes.
 UNWILLING, GONE, UNANSWERED = slice(0, 3), slice(3, 4), slice(4, 6)
-# Every press of the mouse counts, on whatever page.
+# Every press of the mouse counts, on whatever page; not one the driver stops and repeats, as something lay above.
 COUNTING = (
     "addEventListener('pointerdown', () => sessionStorage.setItem('presses',"
-    " Number(sessionStorage.getItem('presses') || 0) + 1), true)"
+    " Number(sessionStorage.getItem('presses') || 0) + 1))"
 )
 
 
