@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from django.utils import timezone
+
 from tests.model.books import Relation, Report, Template
 from tests.model.post import IN_FLIGHT, Job, Message, Person, Post, SentEvent
 from tests.model.stage import Stage
@@ -88,7 +90,9 @@ class History:
         self.second += 1 + step.c % 3
         self._keep_clear_of_ends()
         verb: Callable[[Step], None] = getattr(self, f"_{step.verb}")
+        began = timezone.now()
         verb(step)
+        self.stage.date_decisions(since=began, second=self.second)
 
     def number(self) -> int:
         self.numbers += 1

@@ -73,6 +73,15 @@ class Stage:
             body = push.body | {"CreateTime": int(push.body["CreateTime"]) - seconds}
             CallbackEvent.objects.filter(pk=push.pk).update(body=body)
 
+    def date_decisions(self, *, since: datetime, second: int) -> None:
+        """What we learnt in this step we learnt at its second: hours of a history pass in a moment of the real clock.
+
+        Otherwise a message that left some seconds after a no would seem to have left minutes after it.
+        """
+        # SQLite's clock tells whole milliseconds.
+        lately = (since - timedelta(milliseconds=1), timezone.now())
+        Subscription.objects.filter(changed_at__range=lately).update(changed_at=self.at(second))
+
     # --- what is heard ---------------------------------------------------------------------------------------------
 
     def report(self, who: int, words: dict[int, str], *, code: int | None, key: str, second: float, cut: bool) -> None:
