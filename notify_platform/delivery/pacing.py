@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection
-from django.db.models import CharField, F, OuterRef, Q, QuerySet, Value
-from django.db.models.functions import Cast, Concat, Greatest
+from django.db.models import BigIntegerField, Case, CharField, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Cast, Concat, Greatest, Substr
 
 from notify_platform.core.clock import BEIJING, database_now
 from notify_platform.delivery.models import Pace
@@ -57,6 +57,13 @@ def of_programs(programs: Collection[int]) -> QuerySet[Pace]:
     return Pace.objects.filter(Q(name__in=own) | Q(name__in=jobs))
 
 
+def with_owners(paces: QuerySet[Pace]) -> QuerySet[Pace]:
+    """Annotate pace rows with ``owner``: what their mini-program or job is called (None: it is gone)."""
+    numbered = paces.annotate(number=Cast(Substr("name", len("app:") + 1), BigIntegerField()))
+    program, job = (model.objects.filter(pk=OuterRef("number")).values("name") for model in (MiniProgram, SendJob))
+    return numbered.annotate(owner=Case(When(name__startswith="app:", then=Subquery(program)), default=Subquery(job)))
+
+
 def book(pace: Pace, *, count: int, per_second: float, budget: int | None = None) -> Booking:
     """Book up to ``count`` slots in a row: as many as ``budget`` (slots a day) still allows.
 
@@ -96,11 +103,13 @@ def look(pace: Pace) -> Look:
 def looks(names: Collection[str]) -> dict[str, Look]:
     """The same of several pace rows, by name: one query."""
     moment = database_now()
-    rows = Pace.objects.filter(pk__in=names).values_list("name", "next_slot_us", "day", "booked")
-    return {
-        name: Look(free_in=max(0.0, (next_slot - _us(moment)) / SECOND_US), booked=booked if day >= _day(moment) else 0)
-        for name, next_slot, day, booked in rows
-    }
+    return {row.pk: look_of(row, moment=moment) for row in Pace.objects.filter(pk__in=names)}
+
+
+def look_of(row: Pace, *, moment: datetime) -> Look:
+    """Return what a row in hand says of a moment."""
+    free_in = max(0.0, (row.next_slot_us - _us(moment)) / SECOND_US)
+    return Look(free_in=free_in, booked=row.booked if row.day >= _day(moment) else 0)
 
 
 def seconds_until_free(pace: Pace) -> float:

@@ -36,6 +36,10 @@ def test_an_empty_log_says_how_it_fills_where_to_begin_and_where_older_rows_are(
     assert ("Nothing here yet" in text, "?period=all" in text, f'href="{WRITE}"' in text) == (True, False, True)
 
 
+def test_no_alert_is_good_news(admin: Client) -> None:
+    assert "All is well." in part(seen(admin, reverse("admin:alerts_alert_changelist")))
+
+
 def test_who_may_not_write_a_job_is_not_sent_to_write_one(colleague: Colleague, at_desk: At) -> None:
     assert f'href="{WRITE}"' not in part(seen(at_desk(colleague("viewer")), LOG))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.html import strip_tags
 
 from notify_platform.delivery import fanout, pacing
 from notify_platform.delivery.models import Delivery, Reason
@@ -275,3 +277,28 @@ def test_the_log_masks_people_and_speaks_in_words(job: SendJob, colleague: Colle
     row: Any = Delivery.objects.get(state=State.FAILED)
     detail = desk.get(reverse("admin:delivery_delivery_change", args=[row.pk])).content.decode()
     assert (person.openid in detail, next_step in detail) == (False, True)
+
+
+def test_the_paces_say_whose_they_are_when_the_next_slot_is_free_and_what_is_used_of_the_day(
+    admin: Client, job: SendJob
+) -> None:
+    program = job.mini_program
+    for owner, seconds in ((program, 130), (job, 0)):
+        pace = pacing.pace_of(owner)
+        pacing.book(pace, count=7, per_second=1_000_000)
+        pacing.hold(pace, seconds=seconds)
+    with CaptureQueriesContext(connection) as few:
+        rows = cells(admin.get(reverse("admin:delivery_pace_changelist")).content.decode())
+    assert rows == [[program.name, "mini-program", "in 2 minutes", "7"], [job.name, "send job", "now", "7"]]
+    SendJob.objects.filter(pk=job.pk).update(name="Grapes")
+    pacing.pace_of(factories.a_mini_program(name="Other shop"))
+    with CaptureQueriesContext(connection) as more:
+        rows = cells(admin.get(reverse("admin:delivery_pace_changelist")).content.decode())
+    assert [row[0] for row in rows] == [program.name, "Other shop", "Grapes"]
+    assert len(more) == len(few)
+
+
+def cells(html: str) -> list[list[str]]:
+    """The words in each row of a list."""
+    rows = re.findall(r'<tr class="[^"]*".*?</tr>', html.partition('id="result_list"')[2], re.DOTALL)
+    return [[strip_tags(cell).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)] for row in rows]

@@ -58,6 +58,7 @@ class AlertAdmin(LogAdmin):
     readonly_fields = ("kind_label", "told", "over", "button")
     ordering = (F("settled_at").desc(nulls_first=True), "-last_at", "-id")
     joined = ("mini_program", "settled_by")
+    empty_words = _("All is well. What needs a person will stand here, with the way to its cure.")
     deferred = SECRETS_OF_MINI_PROGRAM
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -10,11 +10,14 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console import access
+from notify_platform.console.desk import durations
 from notify_platform.console.desk.base import WRITE_A_JOB, LogAdmin, OfMiniProgram, PersonLogAdmin, ids_of, label
 from notify_platform.console.desk.jobs import progress
 from notify_platform.console.desk.lists import number_of
@@ -23,6 +26,7 @@ from notify_platform.delivery import pacing
 from notify_platform.delivery.models import Conversion, Delivery, Feedback, Open, Pace, Skip
 from notify_platform.jobs.models import SendJob
 from notify_platform.wechat import outcomes
+from templates_app.models import MiniProgram
 
 State = Delivery.State
 # Digits of the largest key there can be; WeChat's message ids are as long.
@@ -170,18 +174,42 @@ class SkipAdmin(PersonLogAdmin):
 
 @admin.register(Pace)
 class PaceAdmin(LogAdmin):
-    """The next free sending slot of each mini-program."""
+    """How far ahead each mini-program's slots are booked, and each slower job's."""
 
-    has_names = True
-    list_display = ("name", "next_slot_us")
-    fields = ("name", "next_slot_us")
+    list_display = ("owner", "kind", "free_in", "booked_today")
+    fields = list_display
     ordering = ("name",)
+    lead = _("Messages leave in slots, so many a second. A job has a row here when it is slower than its mini-program.")
+    empty_words = _("The first message of a mini-program books the first slot.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Pace]:
         """Return the rows of the mini-programs this colleague works with: a pace knows its owner by name alone."""
         programs = access.programs_of(request.user)
-        rows: QuerySet[Pace] = super().get_queryset(request)
+        rows = pacing.with_owners(super().get_queryset(request))
         return rows if programs is None else rows.filter(pk__in=pacing.of_programs(programs).values("pk"))
+
+    @admin.display(description=_("whose"))
+    def owner(self, row: Any) -> str:
+        """Return what the mini-program or the job is called."""
+        return str(row.owner or row.name)
+
+    @admin.display(description=_("kind"))
+    def kind(self, row: Pace) -> str:
+        """Say which of the two it is."""
+        return str((MiniProgram if row.name.startswith("app:") else SendJob)._meta.verbose_name)
+
+    @admin.display(description=_("next free slot"))
+    def free_in(self, row: Pace) -> SafeString:
+        """Say how long the next message has to wait, from this moment on."""
+        seconds = pacing.look_of(row, moment=timezone.now()).free_in
+        if not seconds:
+            return label("idle", gettext("now"))
+        return label("busy", gettext("in %(duration)s") % {"duration": durations.words(seconds)})
+
+    @admin.display(description=_("slots booked today"))
+    def booked_today(self, row: Pace) -> int:
+        """Return how many messages of today's budget are gone."""
+        return pacing.look_of(row, moment=timezone.now()).booked
 
 
 def _link(page: str, pk: int | None) -> SafeString:
