@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from tests.chaos.campaign import a_campaign
+from tests.chaos.campaign import a_campaign, stop
 from tests.chaos.places import needs_postgresql
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("processes")]
@@ -25,9 +25,7 @@ def test_wrong_clocks(wechat, web, spawn, record):
     for worker in workers:
         worker.send_signal(signal.SIGUSR1)
     campaign.finish()
-    for worker in workers:
-        worker.terminate()
-        assert worker.wait(timeout=30) == 0
+    stop(*workers)
 
     figures = campaign.figures()
     record(figures)

@@ -18,7 +18,7 @@ from notify_platform.insights import books
 from notify_platform.jobs.models import SendJob
 from subscriptions.models import Grant
 from tests import factories, wechat_world
-from tests.chaos.campaign import let_leases_lapse
+from tests.chaos.campaign import let_leases_lapse, stop
 from tests.journeys.waiting import until
 
 # `make chaos` plays many.
@@ -109,8 +109,7 @@ def test_our_books_and_wechats_are_the_same_after_kills_at_any_moment(number, we
     until(everything_is_handled)
     assert wechat.wait_for_pushes(timeout_s=30.0)
     until(everything_is_handled)
-    worker.terminate()
-    assert worker.wait(timeout=30) == 0
+    stop(worker)
 
     # A push that was given up and a phone that did not report: nobody has told us.
     assert wechat.counts().pushes.failed == 0

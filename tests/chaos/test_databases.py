@@ -9,7 +9,7 @@ import pytest
 from django.db import Error, connection
 
 from notify_platform.delivery.models import Delivery
-from tests.chaos.campaign import PATIENCE_SECONDS, a_campaign
+from tests.chaos.campaign import PATIENCE_SECONDS, a_campaign, stop
 from tests.chaos.places import fill, needs_postgresql, own_cluster, own_file
 from tests.chaos.sizes import SIZE
 from tests.chaos.test_kills import moments
@@ -52,9 +52,7 @@ def test_restarts_of_postgresql(wechat, spawn, record):
             cluster.restart()
             connection.close()
         campaign.finish()
-        for worker in workers:
-            worker.terminate()
-            assert worker.wait(timeout=30) == 0
+        stop(*workers)
         record({"restarts": SIZE.restarts} | campaign.figures())
 
 
@@ -80,8 +78,7 @@ def test_full_disk(wechat, spawn, record):
 
         campaign.finish()
         assert worker.poll() is None
-        worker.terminate()
-        assert worker.wait(timeout=30) == 0
+        stop(worker)
         record(campaign.figures())
 
 
@@ -100,8 +97,7 @@ def test_read_only_database(wechat, spawn, record):
 
         campaign.reach(stood_still_at + 1)
         campaign.finish()
-        worker.terminate()
-        assert worker.wait(timeout=30) == 0
+        stop(worker)
         record(campaign.figures())
 
 

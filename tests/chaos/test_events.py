@@ -7,7 +7,7 @@ import pytest
 from notify_platform.delivery.models import Delivery
 from notify_platform.insights import books, funnels
 from notify_platform.wechat import gateway
-from tests.chaos.campaign import a_campaign
+from tests.chaos.campaign import a_campaign, stop
 from tests.chaos.sizes import SIZE
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("processes")]
@@ -29,8 +29,7 @@ def test_sent_events_in_disorder(with_msgid, wechat, web, spawn, record):
     wechat.set_faults([{"endpoint": gateway.SEND, "action": "reset_after", "rate": 0.1}])
     worker = spawn("manage.py", "deliver")
     campaign.finish()
-    worker.terminate()
-    assert worker.wait(timeout=30) == 0
+    stop(worker)
 
     funnel, counts = funnels.of_job(campaign.job), wechat.counts()
     assert counts.doubles == 0

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from notify_platform.core.models import WorkerNode
-from tests.chaos.campaign import a_campaign, freeze, kill
+from tests.chaos.campaign import a_campaign, freeze, kill, stop
 from tests.chaos.sizes import SIZE
 from tests.journeys.processes import children, descendants
 from tests.journeys.waiting import until
@@ -33,8 +33,7 @@ def test_kill_nine(wechat, web, spawn, record):
         campaign.note_the_armed()
         worker = spawn("manage.py", "deliver")
     campaign.finish()
-    worker.terminate()
-    assert worker.wait(timeout=30) == 0
+    stop(worker)
 
     figures = campaign.figures()
     record({"kills": SIZE.kills} | figures)
@@ -61,8 +60,7 @@ def test_queue_killed_and_frozen(wechat, web, spawn, record):
         deed(victim, group=whole)
         campaign.note_the_armed()
     campaign.finish()
-    worker.terminate()
-    assert worker.wait(timeout=30) == 0
+    stop(worker)
 
     assert WorkerNode.objects.count() == 0
     figures = campaign.figures()
@@ -86,9 +84,7 @@ def test_sleep_past_the_lease(wechat, web, spawn, record):
         campaign.reach(min(people - 100, campaign.counted + 100))
         sleeper.send_signal(signal.SIGCONT)
     campaign.finish()
-    for worker in workers:
-        worker.terminate()
-        assert worker.wait(timeout=30) == 0
+    stop(*workers)
 
     figures = campaign.figures()
     record({"freezes": SIZE.freezes} | figures)

@@ -232,6 +232,11 @@ class Relation:
 
     # --- what is asked -------------------------------------------------------------------------------------------
 
+    @property
+    def at_wechat(self) -> int:
+        """What WeChat would still take: that a unit has lapsed is a policy of ours."""
+        return sum(unit.state in ("available", "lapsed") and not self.is_void(unit.moment) for unit in self.units)
+
     def available(self, now: datetime) -> int:
         return sum(unit.state == "available" and unit.is_valid(now) for unit in self.units)
 

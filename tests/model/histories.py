@@ -391,8 +391,7 @@ class History:
                 if (who, number) in self.untold or relation.refusals:
                     continue
                 if template.is_counted:
-                    ours = sum(unit.state in ("available", "lapsed") for unit in relation.units)
-                    self._expect({"WeChat counts": self.truth[who, number]}, {"WeChat counts": ours})
+                    self._expect({"WeChat counts": self.truth[who, number]}, {"WeChat counts": relation.at_wechat})
                 elif relation.state != "banned":
                     self._expect(bool(self.truth[who, number]), relation.state == "on")
             if who == self.numbers % PEOPLE:
