@@ -164,3 +164,10 @@ def test_a_relation_that_only_notes_a_wish_has_no_state_at_the_desk() -> None:
     assert shown() == "—"
     factories.grants(template, to=[person])
     assert shown() == "on"
+
+
+@pytest.mark.django_db
+def test_the_head_of_the_upload_page_says_what_it_is_behind_the_list_it_belongs_to(admin: Client) -> None:
+    head = admin.get(reverse("admin:subscriptions_audience_upload")).content.decode()
+    trail = strip_tags(head.partition("<h1")[2].partition("</h1>")[0].partition(">")[2])
+    assert [each.strip() for each in trail.split("chevron_right")] == ["Subscriptions", "Audiences", "Upload a list"]

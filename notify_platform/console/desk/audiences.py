@@ -146,7 +146,8 @@ class AudienceAdmin(DeskAdmin):
         context = {
             **self.admin_site.each_context(request),
             "title": gettext("Upload a list"),
-            "opts": self.opts,
+            "content_title": gettext("Upload a list"),
+            "model_admin": self,
             NEXT: _ours(request.GET.get(NEXT)),
         }
         if (refusal := list_upload.refused_by_its_size(request)) is not None:
