@@ -40,7 +40,8 @@ def apply() -> int:
     """Reckon the ends of units anew where a template's validity was changed, one batch a call; returns how many.
 
     What lapsed by our own policy comes back when it would still be valid. What is revoked or void does not, nor what
-    only a phone speaks for: lapsed units do not count against its limit.
+    only a phone speaks for: lapsed units do not count against its limit. What a message has taken was valid when it was
+    taken: if it comes back it is reckoned anew (``ledger.give_back``).
     """
     with transaction.atomic():
         template = changed().select_for_update(skip_locked=True, no_key=True).order_by("pk").first()
@@ -58,7 +59,7 @@ def apply() -> int:
         free = set(units.select_for_update(skip_locked=True).values_list("pk", flat=True))
         batch = list(takewhile(free.__contains__, batch))
         units = Grant.objects.filter(pk__in=batch)
-        units.update(expires_at=end_after(days))
+        units.exclude(state=Grant.State.RESERVED).update(expires_at=end_after(days))
         confirmed = units.filter(state=Grant.State.LAPSED).exclude(unconfirmed())
         revive(Grant.objects.filter(pk__in=list(confirmed.values_list("pk", flat=True))))
         mine.update(validity_applied=days, validity_applied_upto=batch[-1] if batch else upto)

@@ -168,8 +168,8 @@ def _moved(popup: Popup, unit: _Unit) -> Moved | None:
     if told.pk == unit.answer_id and popup.moment == unit.granted_at:
         return None
     # What has been taken was valid when it was taken; if it comes back it is reckoned anew (``ledger.give_back``).
-    is_taken = unit.state in IN_USE_OR_SPENT
-    expires_at = unit.expires_at if is_taken else end_of(popup.moment, template=popup.template)
+    keeps_end = unit.state in IN_USE_OR_SPENT or popup.moment == unit.granted_at
+    expires_at = unit.expires_at if keeps_end else end_of(popup.moment, template=popup.template)
     return Moved(unit.grant_id, unit.answer_id, told, popup.moment, expires_at)
 
 

@@ -224,7 +224,8 @@ class Relation:
 
     def change_validity(self, now: datetime) -> None:
         for unit in self.units:
-            if unit.state in (*LIVE, "lapsed"):
+            # What is in use was valid when it was taken.
+            if unit.state in ("available", "lapsed"):
                 unit.end = self._end(unit.moment)
                 # What a phone alone speaks for stays lapsed: it has made room for another by then.
                 if unit.state == "lapsed" and not any(unit.home in one and is_unconfirmed(one) for one in self.popups):

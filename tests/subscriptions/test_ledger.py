@@ -392,6 +392,17 @@ def test_a_spent_unit_stays_as_it_is(person, template):
     assert (states(template), ends(template)) == ({State.SPENT: 1}, [7])
 
 
+def test_a_unit_in_use_keeps_its_end_and_is_reckoned_anew_when_it_comes_back(person, template):
+    factories.grants(template, to=[person])
+    reserved = ledger.reserve(template=template, subscriber_ids=[person.pk]).values()
+
+    change_validity(template, 3)
+    in_use = ends(template)
+    ledger.give_back(reserved)
+
+    assert (in_use, ends(template), states(template)) == ([7], [3], {State.AVAILABLE: 1})
+
+
 def test_a_validity_changed_again_in_the_middle_is_reckoned_from_the_beginning(person, template, monkeypatch):
     monkeypatch.setattr(validity, "BATCH", 2)
     factories.grants(template, to=[person], units=5)
