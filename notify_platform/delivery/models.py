@@ -170,6 +170,10 @@ class Delivery(models.Model):
             models.Index(fields=["mini_program", "id"], name="delivery_log_by_program"),
             # The log by the reason somebody waits or got nothing, and by WeChat's code; most rows have neither.
             models.Index(fields=["reason", "id"], name="delivery_log_by_reason", condition=~Q(reason="")),
+            # The first of the two in one job, and the counts of its tabs.
+            models.Index(
+                fields=["job", "reason", "state", "id"], name="delivery_log_of_job_by_reason", condition=~Q(reason="")
+            ),
             # The second of the two, and the counts of its tabs.
             models.Index(
                 fields=["error_code", "state", "id"], name="delivery_log_by_code", condition=Q(error_code__isnull=False)
