@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import strip_tags
 
+from notify_platform.core.models import WorkerNode
 from notify_platform.delivery import fanout, pacing
 from notify_platform.delivery.models import Delivery, Reason
 from notify_platform.insights import funnels, lately
@@ -296,6 +299,18 @@ def test_the_paces_say_whose_they_are_when_the_next_slot_is_free_and_what_is_use
         rows = cells(admin.get(reverse("admin:delivery_pace_changelist")).content.decode())
     assert [row[0] for row in rows] == [program.name, "Other shop", "Grapes"]
     assert len(more) == len(few)
+
+
+def test_a_worker_is_at_work_stopping_or_silent(admin: Client) -> None:
+    now = timezone.now()
+    for name, beat_at, is_stopping in (("a", now, False), ("b", now, True), ("c", now - timedelta(hours=1), False)):
+        WorkerNode.objects.create(
+            name=name, started_at=now - timedelta(days=1), beat_at=beat_at, pulse_at=beat_at, is_stopping=is_stopping
+        )
+
+    rows = cells(admin.get(reverse("admin:core_workernode_changelist")).content.decode())
+
+    assert [row[:2] for row in rows] == [["a", "at work"], ["b", "stopping"], ["c", "silent"]]
 
 
 def cells(html: str) -> list[list[str]]:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-from notify_platform.console.desk.base import LogAdmin
+from notify_platform.console.desk.base import LogAdmin, label
 from notify_platform.core.models import Bell, DriverLease, WorkerNode
+from notify_platform.delivery import stalls
 from notify_platform.delivery.models import Throughput
 
 
@@ -14,9 +19,16 @@ class WorkerNodeAdmin(LogAdmin):
     """Running workers: is the supervisor alive, does its queue answer?"""
 
     has_names = True
-    list_display = ("name", "started_at", "beat_at", "pulse_at", "is_stopping")
-    fields = ("name", ("started_at", "beat_at", "pulse_at"), "is_stopping")
+    list_display = ("name", "state", "started_at", "beat_at", "pulse_at")
+    fields = ("name", "state", ("started_at", "beat_at", "pulse_at"))
     ordering = ("name",)
+
+    @admin.display(description=_("state"))
+    def state(self, row: WorkerNode) -> SafeString:
+        """Say whether it works, has been told to end, or has fallen silent."""
+        if row.beat_at < timezone.now() - stalls.WORKER_SILENT_AFTER:
+            return label("bad", gettext("silent"))
+        return label("busy", gettext("stopping")) if row.is_stopping else label("good", gettext("at work"))
 
 
 @admin.register(Bell)
