@@ -59,18 +59,15 @@ class History:
 
     def grow(self, *, to: int) -> None:
         """Write rows of every kind until there are so many; the days are spread over all of them anew."""
+        self.total = to
         columns = self._columns()
         tables.empty(reversed(columns))
-        self.total = to
-        for first in range(1, to + 1, BATCH):
-            self._write(first, min(first + BATCH - 1, to))
+        # Table by table: SQLite wants to see whom a row is about.
+        for label, values in columns.items():
+            last = to // PER_PERSON if label == "subscriptions.Subscriber" else to
+            for first in range(1, last + 1, BATCH):
+                tables.fill(label, values, first=first, last=min(first + BATCH - 1, last))
         tables.settle(columns)
-
-    def _write(self, first: int, last: int) -> None:
-        for label, columns in self._columns().items():
-            upto = last // PER_PERSON if label == "subscriptions.Subscriber" else last
-            since = (first - 1) // PER_PERSON + 1 if label == "subscriptions.Subscriber" else first
-            tables.fill(label, columns, first=since, last=upto)
 
     def _columns(self) -> Mapping[str, Mapping[str, str]]:
         """Table → column → what it holds for the number n."""
