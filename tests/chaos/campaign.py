@@ -64,7 +64,7 @@ class Campaign:
     def finish(self) -> None:
         """Wait for the end of the job, of WeChat's pushes, and of what follows from them."""
         until(lambda: self.is_finished, seconds=PATIENCE_SECONDS)
-        assert self.wechat.wait_for_pushes(timeout_s=60.0)
+        assert self.wechat.wait_for_pushes(timeout_s=PATIENCE_SECONDS)
         pending = CallbackEvent.objects.filter(state=CallbackEvent.State.PENDING)
         pending.update(due_at=timezone.now())
         until(lambda: not pending.exists(), seconds=PATIENCE_SECONDS)
