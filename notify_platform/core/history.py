@@ -100,10 +100,11 @@ def first_keys_at(model: type[Model], *, moment: str, ats: Sequence[datetime]) -
         return []
     table, column = quote(model._meta.db_table), quote(str(field.column))
     middle = "(low + high) / 2"
+    # Both ends in one SELECT, and SQLite would go through the whole table.
     is_before = f"(SELECT {column} FROM {table} WHERE id >= {middle} ORDER BY id LIMIT 1) < %s"  # noqa: S608
     halving = f"""(
         WITH RECURSIVE halving(low, high) AS (
-            SELECT COALESCE(MIN(id), 0), COALESCE(MAX(id), 0) + 1 FROM {table}
+            SELECT COALESCE((SELECT MIN(id) FROM {table}), 0), COALESCE((SELECT MAX(id) FROM {table}), 0) + 1
             UNION ALL
             SELECT CASE WHEN {is_before} THEN {middle} + 1 ELSE low END,
                    CASE WHEN {is_before} THEN high ELSE {middle} END

@@ -34,6 +34,16 @@ def test_a_day_begins_where_reading_all_rows_would_find_it(visits: list[Visit], 
     assert list(Visit.objects.filter(pk__gte=first).order_by("pk")) == [row for row in visits if row.at >= at]
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL takes the ends of a table from its index anyway")
+def test_looking_for_a_moment_does_not_go_through_the_table(visits: list[Visit]) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        history.first_keys_at(Visit, moment="at", ats=[FIRST])
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {captured[0]['sql']}")
+        steps = [row[3] for row in cursor.fetchall()]
+    assert [step for step in steps if step.startswith("SCAN subscriptions_visit")] == []
+
+
 def test_an_empty_table_begins_nowhere(db: None) -> None:
     assert history.first_keys_at(Visit, moment="at", ats=[FIRST])[0] >= 0
     assert list(Visit.objects.filter(history.between(Visit, moment="at", since=FIRST, until=FIRST))) == []
