@@ -153,7 +153,7 @@ def test_a_check_the_database_cannot_answer_keeps_no_other_back(monkeypatch, job
 def test_migrations_that_were_not_applied_are_found_and_nothing_else_is_asked(job):
     SendJob.objects.update(audience_size=4)
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM django_migrations WHERE app = 'delivery' AND name LIKE '0010%'")
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'delivery' AND name LIKE '0011%'")
 
     assert found() == [("migrations", 1)]
 
