@@ -161,7 +161,7 @@ class SimulatorControl:
 
     def wait_for_pushes(self, *, timeout_s: float = 10.0) -> bool:
         """Wait until no push waits or is under way; return whether that came true in time."""
-        return bool(self._get("quiet", timeout_s=str(timeout_s))["quiet"])
+        return bool(self._get("quiet", takes_s=timeout_s, timeout_s=str(timeout_s))["quiet"])
 
     def reset(self) -> None:
         """Make the simulator forget everything, and go back to the settings it was started with."""
@@ -174,8 +174,9 @@ class SimulatorControl:
     def _post(self, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
         return _result(self._session.post(f"{self.url}/_sim/{verb}", json=body, timeout=TIMEOUT_S))
 
-    def _get(self, verb: str, **query: str) -> dict[str, Any]:
-        return _result(self._session.get(f"{self.url}/_sim/{verb}", params=query, timeout=TIMEOUT_S))
+    def _get(self, verb: str, *, takes_s: float = 0.0, **query: str) -> dict[str, Any]:
+        """Ask; the answer may take so many seconds longer than others."""
+        return _result(self._session.get(f"{self.url}/_sim/{verb}", params=query, timeout=TIMEOUT_S + takes_s))
 
 
 def _result(answer: requests.Response) -> dict[str, Any]:
