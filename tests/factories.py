@@ -88,10 +88,18 @@ def a_job(template: MessageTemplate, *, texts: dict[str, str] | None = None, **c
         "audience": everybody(template.mini_program),
     }
     page = changes.pop("page", "pages/order/detail")
+    variants: dict[str, dict[str, str]] = changes.pop("variants", {})
     job = SendJob.objects.create(**(values | changes))
     words = texts or {field.key: "新鲜水果" for field in template.fields.all()}
     Variant.objects.create(job=job, texts=words, page=page)
+    for name, said in variants.items():
+        another_variant(job, name=name, texts=said)
     return job
+
+
+def another_variant(job: SendJob, *, name: str, texts: dict[str, str] | None = None, page: str = "") -> Variant:
+    words = texts or {field.key: f"水果{name}" for field in job.template.fields.all()}
+    return Variant.objects.create(job=job, name=name, texts=words, page=page)
 
 
 def a_running_job(template: MessageTemplate, **changes: Any) -> SendJob:

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from notify_platform.core.bulk import insert_from_select, refresh_statistics
 from notify_platform.delivery.models import Delivery, Reason, Skip
-from notify_platform.jobs import jobs, previews
+from notify_platform.jobs import jobs, previews, variants
 from notify_platform.jobs.models import SendJob
 from subscriptions.audience import selection
 from subscriptions.models import Subscriber
@@ -52,12 +52,11 @@ def to_testers(test: SendJob, *, people: QuerySet[Subscriber]) -> None:
 
 
 def _insert_deliveries(job: SendJob, chunk: QuerySet[Subscriber]) -> int:
-    variant = job.variants.get()
     counted = Value(job.template.is_counted, output_field=BooleanField())
     rows = previews.with_consent(chunk, template=job.template).values_list(
         Value(job.mini_program_id),
         Value(job.pk),
-        Value(variant.pk),
+        variants.assigned(job),
         Value(job.template_id),
         F("pk"),
         counted,

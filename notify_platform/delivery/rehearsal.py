@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -40,7 +41,7 @@ from notify_platform.delivery import gates
 from notify_platform.delivery.dry_runs import Loss, Rehearsal, Wait
 from notify_platform.delivery.models import Reason
 from notify_platform.delivery.moments import Moment
-from notify_platform.jobs import previews
+from notify_platform.jobs import previews, variants
 from notify_platform.jobs.models import SendJob
 from subscriptions.audience import selection
 from subscriptions.models import Grant, Subscriber, Subscription
@@ -79,18 +80,19 @@ def rehearse(job: SendJob) -> Rehearsal:
     with reckoning():
         run = _Run(job, at=max(job.starts_at or now, now))
         run.count()
-        wording = _wording(job)
-        is_estimate = bool(wording and wording.placeholders) and run.lose_content(wording)  # type: ignore[arg-type]
+        wordings = _wordings(job)
+        differs = any(wording.placeholders for wording in wordings.values())
+        is_estimate = differs and run.lose_content(wordings)
         return run.result(is_estimate=is_estimate)
 
 
-def _wording(job: SendJob) -> Wording | None:
-    """Return the compiled words; what is wrong with them is said where they are written."""
-    variant = job.variants.order_by("pk").first()
-    try:
-        return previews.wording_of(variant, template=job.template) if variant else None
-    except Refused:
-        return None
+def _wordings(job: SendJob) -> dict[int, Wording]:
+    """Return the compiled words by key of their variant; what is wrong with others is said where they are written."""
+    found: dict[int, Wording] = {}
+    for variant in variants.of_job(job):
+        with suppress(Refused):
+            found[variant.pk] = previews.wording_of(variant, template=job.template)
+    return found
 
 
 class _Others(NamedTuple):
@@ -246,21 +248,24 @@ class _Run:
         elif moment.reason:
             self.samples[f"wait {moment.reason}"].update(keys)
 
-    def lose_content(self, wording: Wording) -> bool:
+    def lose_content(self, wordings: Mapping[int, Wording]) -> bool:
         """Write the words for people who would get them; return whether they were too many to write for each."""
         stride = max(1, math.ceil(self.passed.total() / WRITTEN_FOR))
         people = self.everybody if stride == 1 else self.everybody.annotate(at=Mod("pk", stride)).filter(at=0)
-        names = sorted(wording.placeholders & set(previews.PERSON_VALUES))
+        said = frozenset[str]().union(*(wording.placeholders for wording in wordings.values()))
+        names = sorted(said & set(previews.PERSON_VALUES))
+        people = people.annotate(variant=variants.assigned(self.job))
         written: Counter[tuple[str, bool]] = Counter()
         bad: Counter[tuple[str, bool]] = Counter()
-        for (never, *answers), number, keys in self._groups(people, *names):
-            *wishes, lasts, is_soon = answers[: len(answers) - len(names)]
+        for (never, *answers), number, keys in self._groups(people, "variant", *names):
+            *wishes, lasts, is_soon, variant = answers[: len(answers) - len(names)]
             _reason, moment = self._fate(never, gates.Wishes(*wishes), lasts)
             if moment is None:
                 continue
             fate = (moment.reason or "", bool(is_soon))
             written[fate] += number
-            if wording.render(dict(zip(names, answers[-len(names) :], strict=True))).problems:
+            values = dict(zip(names, answers[len(answers) - len(names) :], strict=True))
+            if variant in wordings and wordings[variant].render(values).problems:
                 bad[fate] += number
                 self.samples[Reason.CONTENT].update(keys)
         for fate, number in bad.items():

@@ -14,8 +14,8 @@ from notify_platform.core.errors import Refused
 from notify_platform.core.models import audit
 from notify_platform.delivery import fanout
 from notify_platform.delivery.models import Delivery
-from notify_platform.jobs import jobs, previews
-from notify_platform.jobs.models import SendJob
+from notify_platform.jobs import jobs, previews, variants
+from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.grants import ledger
 from subscriptions.models import Subscriber
 from subscriptions.people import people
@@ -70,8 +70,10 @@ def _set_tester(person: Subscriber, *, is_tester: bool, by: AbstractBaseUser) ->
             audit(by, action=action, subject=f"subscriber {person.pk}", mini_program=person.mini_program_id)
 
 
-def send(job: SendJob, *, to: Collection[int], card_state: str, by: AbstractBaseUser) -> SendJob:
+def send(job: SendJob, *, to: Collection[int], card_state: str, by: AbstractBaseUser, variant: str = "") -> SendJob:
     """Send a draft's words to these testers, now; returns the test. Each message spends a unit of consent as ever.
+
+    ``variant``: its name; empty: the first one.
 
     Raises ``Refused``, and nothing was sent, for anybody who is no tester, for words that cannot be sent, and for a
     job that is no draft.
@@ -87,6 +89,7 @@ def send(job: SendJob, *, to: Collection[int], card_state: str, by: AbstractBase
     if len(wanted) > MOST_AT_ONCE:
         raise Refused(_("At most %(most)d testers at once.") % {"most": MOST_AT_ONCE}, code="too_many")
     previews.check_card(job)
+    words = _words(job, name=variant)
     with transaction.atomic():
         # One after the other: a second press finds the messages of the first.
         list(SendJob.objects.select_for_update().filter(pk=job.pk).values_list("pk"))
@@ -95,6 +98,14 @@ def send(job: SendJob, *, to: Collection[int], card_state: str, by: AbstractBase
         under_way = Delivery.objects.filter(job__test_of=job, subscriber__in=wanted, state__in=Delivery.OPEN)
         if under_way.exists():
             raise Refused(_("A test to somebody you chose is still under way. Wait for its result."), code="under_way")
-        test = jobs.start_test(job, by=by, card_state=card_state, people=len(wanted))
+        test = jobs.start_test(job, by=by, card_state=card_state, people=len(wanted), words=words)
         fanout.to_testers(test, people=chosen)
     return test
+
+
+def _words(job: SendJob, *, name: str) -> Variant:
+    written = variants.of_job(job)
+    found = next((each for each in written if each.name == name), None) if name else written[0]
+    if found is None:
+        raise Refused(_("The job has no variant %(name)s any more.") % {"name": name}, code="variant")
+    return found

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
-from notify_platform.delivery.models import Delivery, Skip
+from notify_platform.delivery.models import Delivery, Open, Skip
 from notify_platform.insights.lately import lately
+from notify_platform.jobs import variants
 from notify_platform.jobs.models import SendJob
 
 State = Delivery.State
@@ -54,6 +55,17 @@ class JobFunnel:
         return self.audience == self.by_state.total() + self.at_start.total()
 
 
+@dataclass(frozen=True, slots=True)
+class VariantResult:
+    """What became of one of several variants, in people: who was to get it, and how far it came with them."""
+
+    name: str
+    people: int
+    accepted: int
+    delivered: int
+    opened: int
+
+
 def of_job(job: SendJob) -> JobFunnel:
     """Count one job: a handful of queries, whatever its size."""
     at_turn: Counter[str] = Counter()
@@ -78,3 +90,23 @@ def shown(job: SendJob, *, anew: bool) -> JobFunnel:
     ``anew``: those of now.
     """
     return lately(f"funnel-{job.pk}", lambda: of_job(job), rows=job.audience_size, anew=anew)
+
+
+def by_variant(job: SendJob, *, anew: bool) -> list[VariantResult]:
+    """Return what became of each variant of a job that has several, in their order; ``anew`` as in ``shown``."""
+    words = variants.of_job(job)
+    if len(words) < 2:
+        return []
+    counted = lately(f"variants-{job.pk}", lambda: _by_variant(job), rows=job.audience_size, anew=anew)
+    return [VariantResult(each.name, *counted.get(each.pk, (0, 0, 0, 0))) for each in words]
+
+
+def _by_variant(job: SendJob) -> dict[int, tuple[int, int, int, int]]:
+    taken = Q(state__in=[State.ACCEPTED, State.DELIVERED, State.UNDELIVERED])
+    rows = Delivery.objects.filter(job=job).order_by().values_list("variant")
+    sent = rows.annotate(
+        people=Count("pk"), accepted=Count("pk", filter=taken), delivered=Count("pk", filter=Q(state=State.DELIVERED))
+    )
+    opens = Open.objects.filter(delivery__job=job).order_by().values_list("delivery__variant")
+    opened = dict(opens.annotate(number=Count("pk")))
+    return {key: (*numbers, opened.get(key, 0)) for key, *numbers in sent}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from notify_platform.core.models import audit
+from notify_platform.jobs import variants
 from notify_platform.jobs.models import SendJob, Variant
 
 if TYPE_CHECKING:
@@ -41,13 +43,12 @@ def draft_like(job: SendJob, *, name: str, audience_id: int, by: AbstractBaseUse
         pace_per_second=job.pace_per_second,
         created_by_id=by.pk,
     )
-    copy_words(job, to=new)
+    copy_words(variants.of_job(job), to=new)
     return new
 
 
-def copy_words(job: SendJob, *, to: SendJob) -> None:
-    """Give another job, which has none yet, the words of this one: every wording, with its page."""
+def copy_words(words: Iterable[Variant], *, to: SendJob) -> None:
+    """Give a job, which has none yet, the words of another one: these wordings, each with its page."""
     Variant.objects.bulk_create(
-        Variant(job=to, name=each.name, page=each.page, texts=each.texts, fit_keys=each.fit_keys)
-        for each in job.variants.order_by("pk")
+        Variant(job=to, name=each.name, page=each.page, texts=each.texts, fit_keys=each.fit_keys) for each in words
     )

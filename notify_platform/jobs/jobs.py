@@ -20,8 +20,8 @@ from django.utils.translation import gettext as _
 from notify_platform.core.clock import database_now
 from notify_platform.core.errors import Refused
 from notify_platform.core.models import audit
-from notify_platform.jobs import copies, previews, versions
-from notify_platform.jobs.models import SendJob
+from notify_platform.jobs import copies, previews, variants, versions
+from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.models import Subscriber
 from templates_app.models import MessageTemplate, MiniProgram
 
@@ -156,8 +156,8 @@ def start(job: SendJob, *, by: AbstractBaseUser | None = None) -> None:
         audit(by, action="start", subject=_subject(job), mini_program=job.mini_program_id)
 
 
-def start_test(job: SendJob, *, by: AbstractBaseUser, card_state: str, people: int) -> SendJob:
-    """Make and start a small job with the words of a draft; its few people are named by the caller, in its transaction.
+def start_test(job: SendJob, *, by: AbstractBaseUser, card_state: str, people: int, words: Variant) -> SendJob:
+    """Make and start a small job with one variant of a draft; the caller names its few people, in its transaction.
 
     It needs no approval: it goes to testers only. It has an hour, and knows no start, hours or pace of the campaign.
     """
@@ -177,7 +177,7 @@ def start_test(job: SendJob, *, by: AbstractBaseUser, card_state: str, people: i
         fanout_upto=0,
         audience_size=people,
     )
-    copies.copy_words(job, to=test)
+    copies.copy_words([words], to=test)
     audit(by, action="test", subject=_subject(job), mini_program=job.mini_program_id, test=test.pk, people=people)
     return test
 
@@ -222,7 +222,7 @@ def make_occurrence(pattern: SendJob, *, day: date, starts_at: datetime, not_aft
             submitted_at=pattern.submitted_at,
             approved_at=pattern.approved_at,
         )
-        copies.copy_words(pattern, to=job)
+        copies.copy_words(variants.of_job(pattern), to=job)
         audit(None, action="occur", subject=_subject(job), mini_program=job.mini_program_id, pattern=pattern.pk)
     return job
 

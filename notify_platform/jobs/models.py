@@ -256,6 +256,8 @@ class Variant(models.Model):
     fit_keys = models.JSONField(
         _("shorten to fit"), default=list, blank=True, help_text=_("Keys whose text may be cut with “…”.")
     )
+    # Kept rather than deleted: a database looks through every message there is before it lets a variant go.
+    is_dropped = models.BooleanField(_("dropped"), default=False)
 
     class Meta:
         verbose_name = _("variant")

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from notify_platform.core.bulk import Literal
 from notify_platform.core.errors import Refused
+from notify_platform.jobs import variants
 from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.audience import selection
 from subscriptions.models import Grant, Subscriber, Subscription
@@ -65,11 +66,22 @@ def _wrong_in_the_card(job: SendJob) -> dict[str, str]:
 
 
 def _wrong_in_the_words(job: SendJob) -> dict[str, str]:
-    variants = list(job.variants.all())
-    if len(variants) != 1:
+    written = variants.of_job(job)
+    if not written:
         return {"texts": _("Write the words of the card.")}
+    if len(written) > len(variants.NAMES):
+        return {"texts": _("A job has at most %(most)d variants.") % {"most": len(variants.NAMES)}}
+    wrong: dict[str, str] = {}
+    for variant in written:
+        for key, sentence in _wrong_in(variant, template=job.template).items():
+            said = _("Variant %(name)s: %(sentence)s") % {"name": variant.name, "sentence": sentence}
+            wrong[variants.named(key, of=variant, among=written)] = said if len(written) > 1 else sentence
+    return wrong
+
+
+def _wrong_in(variant: Variant, *, template: MessageTemplate) -> dict[str, str]:
     try:
-        wording = wording_of(variants[0], template=job.template)
+        wording = wording_of(variant, template=template)
     except WordingError as error:
         return error.fields
     foreign = sorted(wording.placeholders - set(PERSON_VALUES))
@@ -77,7 +89,7 @@ def _wrong_in_the_words(job: SendJob) -> dict[str, str]:
         known = ", ".join(PERSON_VALUES)
         names = ", ".join(foreign)
         return {"texts": _("Nothing is known as %(names)s; there are: %(known)s.") % {"names": names, "known": known}}
-    problem = page_problem(variants[0].page)
+    problem = page_problem(variant.page)
     return {"page": problem} if problem else {}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db.models import Count, Max
 
+from notify_platform.jobs import variants
 from notify_platform.jobs.models import SendJob, Series
 from subscriptions.models import Audience, AudienceMember
 
@@ -35,7 +36,7 @@ class Difference:
 def content_of(job: SendJob) -> Content:
     """Return what a job says now, as JSON keeps it; three queries and the template's fields."""
     audience, template = Audience.objects.get(pk=job.audience_id), job.template
-    variants = job.variants.order_by("pk")
+    words = variants.of_job(job)
     return {
         "name": job.name,
         "purpose": job.purpose,
@@ -45,8 +46,8 @@ def content_of(job: SendJob) -> Content:
             for row in template.fields.all()
         },
         "audience": {"name": audience.name, **_people(audience)},
-        "words": {each.name: {**each.texts, "page": each.page} for each in variants},
-        "fit": {each.name: "、".join(sorted(each.fit_keys)) for each in variants},
+        "words": {each.name: {**each.texts, "page": each.page} for each in words},
+        "fit": {each.name: "、".join(sorted(each.fit_keys)) for each in words},
         "times": {
             name: _moment(getattr(job, name)) for name in ("starts_at", "not_after", "window_from", "window_until")
         },

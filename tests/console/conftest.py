@@ -169,7 +169,7 @@ def a_delivery(job: SendJob, *, person: Any, **values: Any) -> Delivery:
     return Delivery.objects.create(
         mini_program=job.mini_program,
         job=job,
-        variant=job.variants.get(),
+        variant=values.pop("variant", None) or job.variants.get(),
         template=job.template,
         subscriber=person,
         is_counted=job.template.is_counted,

@@ -12,6 +12,7 @@ from django.db import connections
 from django.urls import reverse
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
+from notify_platform.jobs import variants
 from notify_platform.jobs.models import SendJob
 from templates_app.models import MessageTemplate
 from tests import factories
@@ -195,6 +196,67 @@ def test_what_is_missing_gets_the_focus_and_keeps_the_job_from_being_submitted(
     assert SendJob.objects.count() == 0
     wrong.fill("即将开始")
     expect(wrong).not_to_have_attribute("aria-invalid", "true")
+
+
+# --- several variants ----------------------------------------------------------------------------------------------
+
+
+def of_second(tab: Page, key: str) -> Any:
+    return tab.locator(f"[id='id_text_B.{key}']")
+
+
+def test_a_second_variant_begins_with_the_words_of_the_first_and_has_a_card_of_its_own(
+    page: Page, template: MessageTemplate, complaints: list[str]
+) -> None:
+    page.goto(add_url(template))
+    write(page)
+    page.select_option("#id_audience", label="Everybody")
+    page.get_by_role("button", name="Another variant").click()
+    expect(of_second(page, "thing1")).to_be_focused()
+    expect(of_second(page, "phrase2")).to_have_value("即将开始")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("苹果节")
+    line, five = page.locator("[data-card-line=thing1]"), page.locator("[data-five]")
+    expect(line).to_have_text("苹果节")
+    expect(five).to_contain_text("苹果节")
+    page.get_by_role("button", name="Variant A", exact=True).click()
+    expect(line).to_have_text("晴天的水果节")
+    expect(five).to_contain_text("晴天的水果节")
+    expect(of_second(page, "thing1")).to_be_hidden()
+    page.get_by_role("button", name="Save the draft").click()
+    expect(status(page)).to_contain_text("Saved at")
+    words = [(each.name, each.texts["thing1"]) for each in variants.of_job(SendJob.objects.get())]
+    assert words == [("A", "{{ nickname | 朋友 }}的水果节"), ("B", "苹果节")]
+    assert complaints == []
+
+
+def test_a_variant_that_is_removed_makes_room_and_can_be_had_back(page: Page, template: MessageTemplate) -> None:
+    page.goto(add_url(template))
+    write(page)
+    page.get_by_role("button", name="Another variant").click()
+    of_second(page, "thing1").fill("苹果节")
+    page.reload()
+    expect(page.locator("[data-banner]")).to_contain_text("What you had typed before is back.")
+    page.get_by_role("button", name="Variant A", exact=True).click()
+    page.get_by_role("button", name="Remove this variant").click()
+    expect(page.locator("#id_text_thing1")).to_have_value("苹果节")
+    expect(page.get_by_role("button", name="Remove this variant")).to_be_hidden()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#id_text_thing1")).to_have_value("{{ nickname | 朋友 }}的水果节")
+    page.get_by_role("button", name="Variant B", exact=True).click()
+    expect(of_second(page, "thing1")).to_have_value("苹果节")
+
+
+def test_the_submission_leads_to_what_is_wrong_in_the_variant_behind(page: Page, template: MessageTemplate) -> None:
+    page.goto(add_url(template))
+    write(page)
+    page.select_option("#id_audience", label="Everybody")
+    page.get_by_role("button", name="Another variant").click()
+    of_second(page, "phrase2").fill("")
+    page.get_by_role("button", name="Variant A", exact=True).click()
+    page.get_by_role("button", name="Submit the job").click()
+    expect(of_second(page, "phrase2")).to_be_focused()
+    assert SendJob.objects.count() == 0
 
 
 # --- the words -----------------------------------------------------------------------------------------------------

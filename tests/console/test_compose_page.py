@@ -17,6 +17,7 @@ from django.utils import timezone
 from notify_platform.console.models import Access
 from notify_platform.core.models import AuditEvent
 from notify_platform.delivery import pacing
+from notify_platform.jobs import variants
 from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.models import Audience
 from templates_app.models import MessageTemplate, MiniProgram
@@ -335,6 +336,74 @@ def test_a_rule_that_makes_no_sense_is_told_at_the_audience(desk: Client, templa
     Audience.objects.update(rule={"shoe_size": 43})
     answer = ask(desk, "check", template)
     assert (answer["mends"], 'data-goto="id_audience"' in answer["html"]) == (1, True)
+
+
+# --- several variants ----------------------------------------------------------------------------------------------
+
+
+def second(**changes: str) -> dict[str, str]:
+    """Return what the page posts besides, when a second variant is written."""
+    words = {"text_B.thing1": "{{ nickname }}的苹果节", "text_B.phrase2": "已经开始", "B.page": "pages/apples"}
+    return {"variants": "2", **words, **changes}
+
+
+def test_the_cards_are_of_the_variant_being_looked_at_and_all_are_tried(
+    desk: Client, template: MessageTemplate
+) -> None:
+    people = factories.subscribers(template.mini_program, count=2, nickname="")
+    factories.grants(template, to=people)
+    first = ask(desk, "look", template, shown="A", **second())
+    other = ask(desk, "look", template, shown="B", **second(**{"text_B.phrase2": "far too long"}))
+    assert ["朋友的水果节" in answer["cards"] for answer in (first, other)] == [True, False]
+    assert ["Variant B" in answer["cards"] for answer in (first, other)] == [False, True]
+    assert (sorted(first["findings"]), sorted(other["findings"])) == (
+        ["text_B.thing1"],
+        ["text_B.phrase2", "text_B.thing1"],
+    )
+
+
+def test_every_variant_is_saved_and_one_that_was_removed_is_not_sent(desk: Client, template: MessageTemplate) -> None:
+    answer = ask(desk, "save", template, how="draft", **second())
+    job = SendJob.objects.get()
+    assert [(each.name, each.page, each.texts["phrase2"]) for each in variants.of_job(job)] == [
+        ("A", "pages/index", "即将开始"),
+        ("B", "pages/apples", "已经开始"),
+    ]
+    shown = desk.get(answer["page"]).context["adminform"].form
+    assert [(panel.slot.name, panel.is_used) for panel in shown.panels()] == [
+        ("A", True), ("B", True), ("C", False), ("D", False),
+    ]  # fmt: skip
+    assert shown["text_B.thing1"].value() == "{{ nickname }}的苹果节"
+    again = ask(desk, "save", template, how="draft", job=str(job.pk), seen=answer["seen"], variants="1")
+    assert (again["saved"], [each.name for each in variants.of_job(job)]) == (True, ["A"])
+
+
+def test_what_is_wrong_with_a_second_variant_keeps_the_job_from_being_submitted(
+    desk: Client, template: MessageTemplate
+) -> None:
+    answer = ask(
+        desk, "save", template, how="submit", **second(**{"text_B.phrase2": "", "B.page": "pages/green apples"})
+    )
+    assert (answer["saved"], sorted(answer["errors"])) == (False, ["text_B.phrase2"])
+    answer = ask(desk, "save", template, how="submit", **second(**{"B.page": "pages/green apples"}))
+    assert (answer["saved"], sorted(answer["errors"])) == (False, ["B.page"])
+    assert SendJob.objects.count() == 0
+    checked = ask(desk, "check", template, **second(**{"text_B.phrase2": ""}))
+    assert (checked["mends"], 'data-goto="id_text_B.phrase2"' in checked["html"]) == (1, True)
+
+
+def test_what_is_written_in_a_variant_in_no_use_is_not_looked_at(desk: Client, template: MessageTemplate) -> None:
+    answer = ask(desk, "save", template, how="submit", **second(**{"variants": "1", "text_B.phrase2": "far too long"}))
+    assert (answer["saved"], [each.name for each in variants.of_job(SendJob.objects.get())]) == (True, ["A"])
+
+
+def test_another_wording_of_the_second_variant_is_seen_by_whoever_had_the_page_open(
+    desk: Client, template: MessageTemplate
+) -> None:
+    answer = ask(desk, "save", template, how="draft", **second())
+    told = {"job": answer["job"], "seen": answer["seen"]}
+    ask(desk, "save", template, how="draft", **told, **second(**{"B.page": "pages/pears"}))
+    assert ask(desk, "save", template, how="draft", **told, **second())["overtaken"]
 
 
 # --- saving --------------------------------------------------------------------------------------------------------

@@ -100,8 +100,8 @@ def test_the_dry_run_is_kept_when_a_job_is_submitted(job: SendJob) -> None:
 def test_everything_to_decide_about_stands_on_one_page(job: SendJob, approver: Client) -> None:
     answer = approver.get(url(job, "approve"))
     decision = answer.context["decision"]
-    assert answer.context["card"].title == job.template.title
-    assert answer.context["words"] == [("商品 (thing1)", "新鲜水果"), ("Page", "pages/order/detail")]
+    assert [card.title for card in answer.context["cards"]] == [job.template.title]
+    assert answer.context["words"] == [("A", [("商品 (thing1)", "新鲜水果"), ("Page", "pages/order/detail")])]
     assert (decision.funnel.audience, decision.funnel.sent) == ("3", "2")
     assert (decision.since, decision.stale) == ("", [])
     text = answer.content.decode()

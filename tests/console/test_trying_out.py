@@ -126,6 +126,30 @@ def test_a_test_opens_the_version_that_was_chosen(
     assert [[message["miniprogram_state"] for message in inbox] for inbox in inboxes] == [["developer"], ["developer"]]
 
 
+def test_a_test_sends_the_variant_that_was_chosen(
+    desk: Client, draft: SendJob, testers: list[Subscriber], wechat: SimulatorControl
+) -> None:
+    factories.another_variant(draft, name="B", texts={"thing1": "另一种水果"})
+    wechat_world.introduce(wechat, draft.mini_program, people=testers, units=2)
+    assert desk.get(url(draft)).context["variants"] == ["A", "B"]
+
+    desk.post(url(draft), sent(testers[:1]))
+    desk.post(url(draft), sent(testers[1:], variant="B"))
+    deliver(draft.mini_program)
+
+    inboxes = [wechat.inbox(draft.mini_program.app_id, one.openid) for one in testers]
+    words = [[message["data"]["thing1"] for message in inbox] for inbox in inboxes]
+    assert words == [["新鲜水果"], ["另一种水果"]]
+    told = [test.tried for test in desk.get(url(draft)).context["tests"]]
+    assert told == ["Variant B · Trial version", "Variant A · Trial version"]
+
+
+def test_a_variant_that_is_gone_is_not_tried_out(desk: Client, draft: SendJob, testers: list[Subscriber]) -> None:
+    before = facts()
+    assert said(desk.post(url(draft), sent(testers[:1], variant="B"))) == "The job has no variant B any more."
+    assert facts() == before
+
+
 def test_the_draft_is_not_touched_and_has_none_of_it_in_its_books(
     desk: Client, draft: SendJob, testers: list[Subscriber], wechat: SimulatorControl, colleague: Colleague
 ) -> None:

@@ -15,9 +15,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
 
+from notify_platform.console.desk.jobs.progress import OfVariant
 from notify_platform.core.models import WorkerNode
 from notify_platform.delivery import fanout, pacing
-from notify_platform.delivery.models import Delivery, Reason
+from notify_platform.delivery.models import Delivery, Open, Reason
 from notify_platform.insights import funnels, lately
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
@@ -64,6 +65,41 @@ def progress_url(job: SendJob) -> str:
 def shown_in(desk: Client, url: str) -> list[str]:
     """Return the states of the rows a list shows."""
     return sorted(row.state for row in desk.get(url).context["cl"].result_list)
+
+
+# --- several variants ----------------------------------------------------------------------------------------------
+
+
+def test_a_job_in_several_variants_shows_how_far_each_came(
+    template: MessageTemplate, colleague: Colleague, at_desk: At
+) -> None:
+    people = factories.subscribers(template.mini_program, count=5)
+    factories.grants(template, to=people)
+    job = factories.a_running_job(template)
+    first, second = job.variants.get(), factories.another_variant(job, name="B", texts={"thing1": "另一种水果"})
+    states = (State.WAITING, State.ACCEPTED, State.DELIVERED, State.UNDELIVERED, State.DELIVERED)
+    shares = (first, first, second, second, second)
+    rows = [
+        a_delivery(job, person=person, state=state, variant=variant)
+        for person, state, variant in zip(people, states, shares, strict=True)
+    ]
+    Open.objects.create(delivery=rows[2], subscriber=people[2], at=timezone.now())
+
+    found = at_desk(colleague("viewer")).get(page(job))
+
+    assert found.context["progress"].variants == [
+        OfVariant(first.name, people="2", accepted="1", delivered="0", opened="0", rate="0.0%"),
+        OfVariant("B", people="3", accepted="3", delivered="2", opened="1", rate="33.3%"),
+    ]
+    assert [(card.variant, card.lines[0].text) for card in found.context["cards"]] == [
+        ("A", "新鲜水果"),
+        ("B", "另一种水果"),
+    ]
+
+
+def test_a_job_in_one_variant_is_not_compared_with_itself(job: SendJob, colleague: Colleague, at_desk: At) -> None:
+    found = at_desk(colleague("viewer")).get(page(job))
+    assert (found.context["progress"].variants, [card.variant for card in found.context["cards"]]) == ([], [""])
 
 
 # --- the numbers ---------------------------------------------------------------------------------------------------

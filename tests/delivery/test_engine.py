@@ -55,6 +55,18 @@ def test_a_slice_sends_everything_due_and_the_books_agree_with_wechat(engine, we
     assert books.check() == []
 
 
+def test_everybody_gets_the_words_and_the_page_of_their_variant(engine, wechat, job, mini_program, people):
+    second = factories.another_variant(job, name="B", texts={"thing1": "另一种水果"}, page="pages/other")
+    Delivery.objects.filter(subscriber=people[1]).update(variant=second)
+
+    run(engine)
+
+    inboxes = [wechat.inbox(mini_program.app_id, person.openid) for person in people]
+    got = [[(card["data"]["thing1"], card["page"].split("?")[0]) for card in inbox] for inbox in inboxes]
+    first, other = ("新鲜水果", "pages/order/detail"), ("另一种水果", "pages/other")
+    assert got == [[first], [other], [first]]
+
+
 def test_a_busy_wechat_is_tried_again_and_nothing_is_doubled(engine, wechat, states):
     wechat.set_faults([{"endpoint": SEND, "action": "code", "code": -1, "limit": 3}])
 

@@ -8,9 +8,10 @@ from django.test.utils import CaptureQueriesContext
 
 from notify_platform.delivery import fanout
 from notify_platform.delivery.models import Delivery, Reason, Skip
+from notify_platform.jobs import variants
 from notify_platform.jobs.models import SendJob
 from subscriptions.grants import ledger
-from subscriptions.models import Audience, AudienceMember, Subscription
+from subscriptions.models import Audience, AudienceMember, Subscriber, Subscription
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -56,6 +57,19 @@ def test_small_steps_reach_the_same_end(template, monkeypatch):
     job.refresh_from_db()
     assert (job.audience_size, Delivery.objects.count(), Skip.objects.count()) == (5, 3, 2)
     assert job.fanned_out_at is not None
+
+
+def test_every_variant_goes_to_its_share_whatever_the_size_of_the_steps(template, monkeypatch):
+    monkeypatch.setattr(fanout, "STEP", 7)
+    people = factories.subscribers(template.mini_program, count=60)
+    factories.grants(template, to=people)
+    job = factories.a_running_job(template, variants={"B": {"thing1": "另一种水果"}})
+    shares = dict(Subscriber.objects.annotate(of=variants.assigned(job)).values_list("pk", "of"))
+
+    freeze(job)
+
+    assert dict(Delivery.objects.values_list("subscriber", "variant")) == shares
+    assert set(shares.values()) == set(job.variants.values_list("pk", flat=True))
 
 
 def test_a_step_somebody_else_took_adds_nothing(template):

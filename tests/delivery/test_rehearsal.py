@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import Count, Q
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -16,7 +17,7 @@ from notify_platform.delivery.claims import Wordings
 from notify_platform.delivery.dry_runs import Rehearsal
 from notify_platform.delivery.models import Delivery, Reason, Skip
 from notify_platform.delivery.rehearsal import rehearse
-from notify_platform.jobs import jobs
+from notify_platform.jobs import jobs, variants
 from notify_platform.jobs.models import SendJob
 from subscriptions.models import Audience, Grant, Subscriber, Subscription
 from templates_app.models import MessageTemplate, MiniProgram
@@ -121,6 +122,20 @@ def test_it_says_what_the_engine_then_does(mini_program, kind):
     }
     assert expected(found) == run(job)
     assert found.audience == 16 == sum(expected(found).values())
+
+
+def test_each_of_several_variants_is_written_for_those_who_get_it(mini_program):
+    template = factories.a_template(mini_program)
+    factories.grants(template, to=factories.subscribers(mini_program, count=60, nickname=""))
+    job = factories.a_job(template, variants={"B": {"thing1": "{{ nickname }}的订单"}})
+    of_b = Count("pk", filter=Q(of=job.variants.get(name="B").pk))
+    nobody_for_b = Subscriber.objects.annotate(of=variants.assigned(job)).aggregate(of_b=of_b)["of_b"]
+
+    found = rehearse(job)
+
+    assert 0 < nobody_for_b < 60
+    assert expected(found) == {"": 60 - nobody_for_b, Reason.CONTENT: nobody_for_b}
+    assert expected(found) == run(job)
 
 
 def test_a_long_term_template_goes_by_the_standing_subscription_and_costs_nothing(mini_program):

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from notify_platform.console.desk.base import called
 from notify_platform.core.errors import Refused
-from notify_platform.jobs import previews
+from notify_platform.jobs import previews, variants
 from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.audience import selection
 from subscriptions.models import Subscriber
@@ -37,6 +37,8 @@ class Card:
     lines: Sequence[CardLine]
     opens: bool
     note: str = ""
+    # Its name, if the job has several.
+    variant: str = ""
 
 
 def of_template(template: MessageTemplate) -> Card:
@@ -45,12 +47,13 @@ def of_template(template: MessageTemplate) -> Card:
     return Card(template.mini_program.name, template.title, lines, opens=True)
 
 
-def of_job(job: SendJob) -> Card:
-    """Return the card as the first person of the job would get it."""
-    variant = job.variants.order_by("pk").first() or Variant()
+def of_job(job: SendJob) -> list[Card]:
+    """Return the card of each variant as the first person of the job would get it; a job without words has one too."""
     person = _recipient(job)
     note = whose(person) if person else _("This audience is empty.")
-    return of_person(person, variant=variant, template=job.template, note=note)
+    words = variants.of_job(job) or [Variant()]
+    dealt = [of_person(person, variant=each, template=job.template, note=note) for each in words]
+    return [replace(card, variant=each.name) for card, each in zip(dealt, words, strict=True)] if dealt[1:] else dealt
 
 
 def whose(person: Subscriber) -> str:

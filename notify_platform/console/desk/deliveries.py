@@ -90,7 +90,14 @@ class DeliveryAdmin(Settling, PersonLogAdmin):
     fieldsets = (
         (
             None,
-            {"fields": (("person_link", "template"), ("state_label", "because"), ("job", "trigger"), "settle_link")},
+            {
+                "fields": (
+                    ("person_link", "template"),
+                    ("state_label", "because"),
+                    ("job", "trigger"),
+                    ("variant", "settle_link"),
+                )
+            },
         ),
         (_("When"), {"fields": (("created_at", "due_at"), ("armed_at", "settled_at"), "attempts")}),
         (

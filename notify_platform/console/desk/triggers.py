@@ -50,7 +50,7 @@ class VariantAdmin(LogAdmin):
 
     has_names = True
     list_display = ("name", "job", "trigger", "page")
-    fields = ("name", "job", "trigger", "page", "words")
+    fields = ("name", "job", "trigger", "is_dropped", "page", "words")
     joined = ("job", "trigger")
 
     @admin.display(description=_("texts"))

@@ -59,7 +59,7 @@ class ComposePage(DeskAdmin):
         """Name every input once; the page's own template places them."""
         template = obj.template if obj else named_template(request)
         words = word_inputs.rows_of(template) if template else []
-        return ((None, {"fields": (*composing.WRITTEN, "start", "seen", *words, "page")}),)
+        return ((None, {"fields": (*composing.WRITTEN, "start", "seen", "variants", *words, "page")}),)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """Begin with the template; everything else is asked for on the same page."""
@@ -136,7 +136,7 @@ class ComposePage(DeskAdmin):
     def _look(self, request: HttpRequest, form: LookForm) -> HttpResponse:
         form.is_valid()
         template = _chosen(form)
-        sample = previewing.sample(form, template=template)
+        sample = previewing.sample(form, template=template, shown=request.POST.get("shown", ""))
         job = form.instance
         job.template = template
         found = previewing.findings(form, drawn=sample)
@@ -189,7 +189,7 @@ class ComposePage(DeskAdmin):
                 "saved": True,
                 "job": job.pk,
                 "name": stored.name,
-                "seen": composing.fingerprint(stored, composing.variant_of(stored)),
+                "seen": composing.fingerprint(stored),
                 "at": timezone.localtime().strftime("%H:%M"),
                 "page": reverse("admin:jobs_sendjob_change", args=[job.pk]),
                 "submit": reverse("admin:jobs_sendjob_do", args=[job.pk, "submit"]),
@@ -212,7 +212,7 @@ class ComposePage(DeskAdmin):
         }
         if template:
             context |= {
-                "card": cards.of_job(job) if job else cards.of_template(template),
+                "card": cards.of_job(job)[0] if job else cards.of_template(template),
                 "sample_values": cards.sample_values(template.mini_program_id),
                 "placeholders": word_inputs.placeholders(),
                 "pages": _pages_of(template),
@@ -273,7 +273,7 @@ def _refusal(form: JobForm) -> dict[str, Any]:
         "saved": False,
         "errors": form.errors,
         "overtaken": overtaken,
-        "seen": composing.fingerprint(stored, composing.variant_of(stored)) if stored else "",
+        "seen": composing.fingerprint(stored) if stored else "",
     }
 
 

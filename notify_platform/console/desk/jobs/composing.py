@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -15,10 +18,19 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from notify_platform.console.desk.base import require_both_ends
-from notify_platform.console.desk.jobs.word_inputs import FIT, INPUT, TEXT, can_be_cut, fit_field, text_field
+from notify_platform.console.desk.jobs.word_inputs import (
+    INPUT,
+    TEXT,
+    Slot,
+    can_be_cut,
+    fit_field,
+    page_field,
+    slots,
+    text_field,
+)
 from notify_platform.console.desk.lists import number_of
 from notify_platform.core.errors import Refused
-from notify_platform.jobs import previews
+from notify_platform.jobs import previews, variants
 from notify_platform.jobs.models import SendJob, Variant
 from subscriptions.models import Audience
 from templates_app.models import MessageTemplate
@@ -97,6 +109,16 @@ def chosen_template(number: object) -> MessageTemplate | None:
     return found.select_related("mini_program").prefetch_related("fields").first()
 
 
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The inputs of one variant: each keyword's with its switch, None where nothing can be cut, and the page's."""
+
+    slot: Slot
+    is_used: bool
+    rows: Sequence[tuple[forms.BoundField, forms.BoundField | None]]
+    page: forms.BoundField
+
+
 class JobForm(_JobForm):
     """A job and its words. Saving a draft is a compare-and-set: ``seen`` says what the writer had before them."""
 
@@ -126,15 +148,8 @@ class JobForm(_JobForm):
         widget=forms.NumberInput(attrs={"class": INPUT, "min": 1}),
     )
     seen = forms.CharField(label="", required=False, widget=forms.HiddenInput)
-    page = forms.CharField(
-        label=_("Page"),
-        required=False,
-        max_length=300,
-        widget=forms.TextInput(
-            attrs={"class": INPUT, "placeholder": "pages/index/index?from=card", "autocomplete": "off", "list": "pages"}
-        ),
-        help_text=_("Opened by a tap on the card, with its query; empty: the card opens nothing."),
-    )
+    # How many variants are in use; the page has a place for each there may be.
+    variants = forms.IntegerField(label="", required=False, widget=forms.HiddenInput)
     # Whether the page asks if the job could be sent like this.
     rehearses = True
 
@@ -144,7 +159,9 @@ class JobForm(_JobForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.variant = variant_of(self.instance)
+        self.stored = variants.of_job(self.instance)
+        self.slots = slots(self.stored)
+        self.used = self.slots[: self._number_of_variants()]
         self.chosen = self._chosen_template()
         self.fields["template"] = forms.ModelChoiceField(
             queryset=MessageTemplate.objects.filter(pk__in=[self.chosen.pk] if self.chosen else []),
@@ -153,13 +170,14 @@ class JobForm(_JobForm):
             initial=self.chosen,
             disabled=bool(self.instance.pk),
         )
-        self.initial["page"] = self.variant.page
-        self.initial["seen"] = fingerprint(self.instance, self.variant) if self.instance.pk else ""
+        self.initial["variants"] = len(self.used)
+        self.initial["seen"] = fingerprint(self.instance) if self.instance.pk else ""
         self.initial["start"] = _start_of(self.instance)
         if self.chosen:
             if not self.instance.pk:
                 self.initial.setdefault("name", name_for(self.chosen))
-            self._ask_for_words(self.chosen)
+            for slot, words in zip_longest(self.slots, self.stored[: len(self.slots)]):
+                self._ask_for_words(self.chosen, slot, words or Variant())
             audience = self.fields["audience"]
             if isinstance(audience, forms.ModelChoiceField):
                 audience.queryset = Audience.objects.filter(mini_program=self.chosen.mini_program_id).order_by("name")
@@ -169,18 +187,36 @@ class JobForm(_JobForm):
             return self.instance.template
         return chosen_template(self.data.get("template") or self.initial.get("template"))
 
-    def _ask_for_words(self, template: MessageTemplate) -> None:
-        for row in template.fields.all():
-            self.fields[TEXT + row.key] = text_field(row)
-            self.initial.setdefault(TEXT + row.key, self.variant.texts.get(row.key, ""))
-            if can_be_cut(row):
-                self.fields[FIT + row.key] = fit_field(row)
-                self.initial.setdefault(FIT + row.key, row.key in self.variant.fit_keys)
+    def _number_of_variants(self) -> int:
+        given = number_of(str(self.data.get("variants", "")))
+        return min(max(given or len(self.stored), 1), len(self.slots))
 
-    def word_rows(self) -> list[tuple[Any, Any]]:
-        """Return the input of each keyword with its switch, or None where nothing can be cut."""
-        rows = self.chosen.fields.all() if self.chosen else []
-        return [(self[TEXT + row.key], self[FIT + row.key] if can_be_cut(row) else None) for row in rows]
+    def _ask_for_words(self, template: MessageTemplate, slot: Slot, words: Variant) -> None:
+        asked: dict[str, tuple[forms.Field, Any]] = {}
+        for row in template.fields.all():
+            asked[slot.text(row.key)] = text_field(row, slot), words.texts.get(row.key, "")
+            if can_be_cut(row):
+                asked[slot.fit(row.key)] = fit_field(row, slot), row.key in words.fit_keys
+        asked[slot.page] = page_field(slot), words.page
+        for name, (field, written) in asked.items():
+            self.fields[name] = field
+            self.initial.setdefault(name, written)
+            if slot not in self.used:
+                field.required, field.disabled = False, True
+
+    def panels(self) -> list[Panel]:
+        """Return the inputs of each variant, in use or not."""
+        rows = list(self.chosen.fields.all()) if self.chosen else []
+        return [
+            Panel(
+                slot=slot,
+                is_used=slot in self.used,
+                rows=[(self[slot.text(row.key)], self[slot.fit(row.key)] if can_be_cut(row) else None) for row in rows],
+                page=self[slot.page],
+            )
+            for slot in self.slots
+            if rows
+        ]
 
     def clean(self) -> dict[str, Any]:
         """Refuse what is not a draft any more, and what somebody else has written over; see ``seen``."""
@@ -212,7 +248,7 @@ class JobForm(_JobForm):
                 "take the job back to draft and paste it."
             )
             self.add_error(None, sentence % {"state": now.get_state_display()})
-        elif self.data.get("seen") != fingerprint(now, variant_of(now)):
+        elif self.data.get("seen") != fingerprint(now):
             self.add_error(
                 None,
                 forms.ValidationError(
@@ -256,19 +292,20 @@ class JobForm(_JobForm):
         else:
             job.mini_program = job.template.mini_program
             job.save()
-        Variant.objects.update_or_create(
-            job=job,
-            name=self.variant.name,
-            defaults={"page": self.cleaned_data["page"], "texts": self.texts(), "fit_keys": self.fit_keys()},
-        )
+        variants.write(job, words=self.words())
 
-    def texts(self) -> dict[str, str]:
-        """Return the words by key of their field."""
-        return {name.removeprefix(TEXT): value for name, value in self.cleaned_data.items() if name.startswith(TEXT)}
-
-    def fit_keys(self) -> list[str]:
-        """Return the keys whose text may be cut."""
-        return [name.removeprefix(FIT) for name, value in self.cleaned_data.items() if name.startswith(FIT) and value]
+    def words(self) -> list[Variant]:
+        """Return what is written in each variant in use; nothing of it is stored."""
+        said, keys = self.cleaned_data, [row.key for row in self.chosen.fields.all()] if self.chosen else []
+        return [
+            Variant(
+                name=slot.name,
+                page=said.get(slot.page) or "",
+                texts={key: said[slot.text(key)] for key in keys if slot.text(key) in said},
+                fit_keys=[key for key in keys if said.get(slot.fit(key))],
+            )
+            for slot in self.used
+        ]
 
 
 class DraftForm(JobForm):
@@ -300,22 +337,16 @@ class LookForm(DraftForm):
         """Nothing is written over."""
 
 
-def fingerprint(job: SendJob, variant: Variant) -> str:
+def fingerprint(job: SendJob) -> str:
     """Return a digest of everything the form writes."""
     columns = [str(getattr(job, SendJob._meta.get_field(name).attname)) for name in WRITTEN]  # type: ignore[union-attr]
-    words = [variant.page, variant.texts, sorted(variant.fit_keys)]
+    words = [[each.name, each.page, each.texts, sorted(each.fit_keys)] for each in variants.of_job(job)]
     return hashlib.sha256(json.dumps([columns, words], sort_keys=True).encode()).hexdigest()
 
 
 def name_for(template: MessageTemplate) -> str:
     """Return what a job is called that nobody has named: its template and the day."""
     return f"{template.title} {timezone.localdate():%m-%d}"
-
-
-def variant_of(job: SendJob) -> Variant:
-    """Return the wording of a job; an empty one for a job that has none yet."""
-    found = job.variants.order_by("pk").first() if job.pk else None
-    return found or Variant()
 
 
 def _start_of(job: SendJob) -> Start:

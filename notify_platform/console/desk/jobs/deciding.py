@@ -24,7 +24,7 @@ from notify_platform.delivery.dry_runs import Rehearsal
 from notify_platform.delivery.models import Delivery, Reason
 from notify_platform.delivery.rehearsal import rehearse
 from notify_platform.insights import funnels
-from notify_platform.jobs import jobs, previews, versions
+from notify_platform.jobs import jobs, previews, variants, versions
 from notify_platform.jobs.models import SendJob
 from notify_platform.jobs.versions import Content, Difference
 
@@ -191,11 +191,12 @@ def _change(found: Difference, *, labels: Mapping[str, str]) -> Change:
 def _label(path: tuple[str, ...], *, labels: Mapping[str, str]) -> str:
     kind, name = path[0], path[-1]
     if kind == "words":
-        return str(_LABELS["page"]) if name == "page" else f"{labels.get(name, name)} ({name})"
+        title = str(_LABELS["page"]) if name == "page" else f"{labels.get(name, name)} ({name})"
+        return title if path[1] == variants.NAMES[0] else f"{path[1]} · {title}"
     if kind == "fields":
         return _("field “%(name)s” of the template") % {"name": labels.get(path[1], path[1])}
     if kind == "fit":
-        return _("Shorten to fit")
+        return _("Shorten to fit") if name == variants.NAMES[0] else f"{name} · {_('Shorten to fit')}"
     return _("audience") if path == ("audience", "name") else str(_LABELS.get(name, name))
 
 

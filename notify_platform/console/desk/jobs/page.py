@@ -31,7 +31,7 @@ from notify_platform.console.desk.jobs.tabs import JobList
 from notify_platform.console.desk.jobs.testing import TestPages, Tests
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import again
-from notify_platform.jobs import copies, previews
+from notify_platform.jobs import copies, previews, variants
 from notify_platform.jobs.models import SendJob
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class SendJobAdmin(Following, Repeating, TestPages):
             "needs_name": deed.asks_name and deciding.needs_name(job),
         }
         if deed.shows_all:
-            context |= {**_facts(job), "decision": deciding.of_job(job), "card": cards.of_job(job)}
+            context |= {**_facts(job), "decision": deciding.of_job(job), "cards": cards.of_job(job)}
         return TemplateResponse(request, f"console/job_{'decide' if deed.shows_all else 'confirm'}.html", context)
 
     def _watch(self, request: HttpRequest, job: SendJob) -> HttpResponse:
@@ -200,7 +200,7 @@ class SendJobAdmin(Following, Repeating, TestPages):
             "job": job,
             "state_label": state_label(job),
             "deeds": deeds.offered(job, to=_user(request)),
-            "card": cards.of_job(job),
+            "cards": cards.of_job(job),
             "when_repeated": schedules.words(job.series) if job.series else "",
             "may_repeat": job.state in SendJob.EDITABLE
             and job.occurrence is None
@@ -251,14 +251,19 @@ def _progress_context(request: HttpRequest, job: SendJob, *, anew: bool) -> Mapp
     return {"progress": progress.of_job(job, anew=anew), "may_settle": request.user.has_perm(deeds.OPERATE)}
 
 
-def _words(job: SendJob) -> list[tuple[str, str]]:
-    """Return what was written: title and text of each keyword, and the page."""
-    rows: list[tuple[str, str]] = []
-    for variant in job.variants.order_by("pk"):
-        titles = {row.key: f"{row.label} ({row.key})" for row in job.template.fields.all()}
-        rows += [(titles.get(key, key), text) for key, text in variant.texts.items()]
-        rows.append((gettext("Page"), variant.page or "—"))
-    return rows
+def _words(job: SendJob) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return what was written in each variant: its name, and title and text of each keyword, and the page."""
+    titles = {row.key: f"{row.label} ({row.key})" for row in job.template.fields.all()}
+    return [
+        (
+            each.name,
+            [
+                *((titles.get(key, key), text) for key, text in each.texts.items()),
+                (gettext("Page"), each.page or "—"),
+            ],
+        )
+        for each in variants.of_job(job)
+    ]
 
 
 def _reach(job: SendJob) -> str:

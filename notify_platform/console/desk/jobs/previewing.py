@@ -12,10 +12,8 @@ from notify_platform.console.desk import cards
 from notify_platform.console.desk.base import called
 from notify_platform.console.desk.cards import Card
 from notify_platform.console.desk.jobs.composing import LookForm
-from notify_platform.console.desk.jobs.word_inputs import TEXT
 from notify_platform.core.errors import Refused
 from notify_platform.jobs import previews
-from notify_platform.jobs.models import Variant
 from subscriptions.audience import selection
 from subscriptions.models import Audience, Subscriber
 from templates_app.models import MessageTemplate
@@ -42,9 +40,11 @@ class Sample:
     people: Sequence[Subscriber]
     tried: int
     troubled: int
-    # Key of a field → one sentence of what is wrong with it for somebody, and for how many.
+    # Name of an input → one sentence of what is wrong with it for somebody, and for how many.
     broken: Mapping[str, tuple[str, int]]
     note: str = ""
+    # Whose cards they are, if there are several variants.
+    variant: str = ""
 
 
 # --- findings ------------------------------------------------------------------------------------------------------
@@ -58,13 +58,14 @@ def findings(form: LookForm, *, drawn: Sample) -> dict[str, Finding]:
         if name in form.fields
     }
     if form.chosen:
-        for spec in specs_of(form.chosen):
-            if finding := _in_text(spec, texts=form.texts(), fit=form.fit_keys()):
-                found.setdefault(TEXT + spec.key, finding)
-    for key, (sentence, people) in drawn.broken.items():
-        found.setdefault(TEXT + key, _for_some(sentence, people=people, tried=drawn.tried))
-    if problem := page_problem(form.cleaned_data.get("page") or ""):
-        found.setdefault("page", Finding(BAD, problem))
+        for slot, words in zip(form.used, form.words(), strict=True):
+            for spec in specs_of(form.chosen):
+                if finding := _in_text(spec, texts=words.texts, fit=words.fit_keys):
+                    found.setdefault(slot.text(spec.key), finding)
+            if problem := page_problem(words.page):
+                found.setdefault(slot.page, Finding(BAD, problem))
+    for name, (sentence, people) in drawn.broken.items():
+        found.setdefault(name, _for_some(sentence, people=people, tried=drawn.tried))
     return found
 
 
@@ -105,21 +106,32 @@ def _without_other_words(text: str) -> str:
 # --- people --------------------------------------------------------------------------------------------------------
 
 
-def sample(form: LookForm, *, template: MessageTemplate) -> Sample:
-    """Return the cards of five real people: first those whose words would not do, then the most different ones."""
-    variant = Variant(page=form.cleaned_data.get("page") or "", texts=form.texts(), fit_keys=form.fit_keys())
+def sample(form: LookForm, *, template: MessageTemplate, shown: str) -> Sample:
+    """Return the cards of five real people: first those whose words would not do, then the most different ones.
+
+    ``shown``: the name of the variant they are of; the others are only tried.
+    """
     people, note = _people(form.cleaned_data.get("audience"), template=template)
-    deck = cards.Deck(variant, template=template)
-    drawn = [(person, deck.card_of(person, note=called(person))) for person in people]
-    troubled = [pair for pair in drawn if _is_troubled(pair[1])]
+    is_shown = next((slot for slot in form.used if slot.name == shown), form.used[0])
+    drawn: list[tuple[Subscriber, Card]] = []
+    troubled: list[tuple[Subscriber, Card]] = []
+    broken: dict[str, tuple[str, int]] = {}
+    for slot, words in zip(form.used, form.words(), strict=True):
+        deck = cards.Deck(words, template=template)
+        pairs = [(person, deck.card_of(person, note=called(person))) for person in people]
+        bad = [pair for pair in pairs if _is_troubled(pair[1])]
+        broken |= {slot.text(key): told for key, told in _broken([card for _person, card in bad]).items()}
+        if slot == is_shown:
+            drawn, troubled = pairs, bad
     chosen = _most_telling(drawn, first=troubled[:TROUBLED])
     return Sample(
         cards=[card for _person, card in chosen],
         people=[person for person, _card in chosen],
         tried=len(people),
         troubled=len(troubled),
-        broken=_broken([card for _person, card in troubled]),
+        broken=broken,
         note=note,
+        variant=is_shown.name if len(form.used) > 1 else "",
     )
 
 

@@ -19,7 +19,7 @@ from notify_platform.delivery import speed
 from notify_platform.delivery.models import Delivery, Reason
 from notify_platform.delivery.speed import Speed
 from notify_platform.insights import funnels
-from notify_platform.insights.funnels import JobFunnel
+from notify_platform.insights.funnels import JobFunnel, VariantResult
 from notify_platform.jobs.models import SendJob
 from notify_platform.wechat import outcomes
 
@@ -85,6 +85,18 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class OfVariant:
+    """One of several variants as the page shows it; ``rate`` is the share of those WeChat accepted who opened it."""
+
+    name: str
+    people: str
+    accepted: str
+    delivered: str
+    opened: str
+    rate: str
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Everything the progress part of a job's page shows. ``pace`` and ``rest`` are empty unless messages leave."""
 
@@ -100,6 +112,7 @@ class Progress:
     failures: Sequence[Failure]
     unknown: str
     unknown_url: str
+    variants: Sequence[OfVariant]
 
 
 def of_job(job: SendJob, *, anew: bool) -> Progress:
@@ -121,6 +134,7 @@ def of_job(job: SendJob, *, anew: bool) -> Progress:
         segments=_segments(funnel),
         not_sent=_not_sent(job, funnel),
         failures=_failures(job, funnel),
+        variants=[_of_variant(found) for found in funnels.by_variant(job, anew=anew)],
     )
 
 
@@ -201,6 +215,17 @@ def _held(job: SendJob, funnel: JobFunnel) -> list[Held]:
         )
         for reason, count in funnel.held.most_common()
     ]
+
+
+def _of_variant(found: VariantResult) -> OfVariant:
+    return OfVariant(
+        name=found.name,
+        people=f"{found.people:,}",
+        accepted=f"{found.accepted:,}",
+        delivered=f"{found.delivered:,}",
+        opened=f"{found.opened:,}",
+        rate=f"{found.opened / found.accepted:.1%}" if found.accepted else "—",
+    )
 
 
 def _decimal(number: float) -> str:

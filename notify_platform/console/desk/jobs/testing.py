@@ -24,6 +24,7 @@ from notify_platform.console.desk.lists import number_of
 from notify_platform.core.errors import Refused
 from notify_platform.delivery import trial
 from notify_platform.delivery.models import Delivery, Skip
+from notify_platform.jobs import variants
 from notify_platform.jobs.models import SendJob
 from notify_platform.wechat import outcomes
 
@@ -51,7 +52,7 @@ class Test:
     """One test, and what became of it."""
 
     job: SendJob
-    opens: str
+    tried: str
     results: Sequence[Result]
 
 
@@ -103,6 +104,7 @@ class TestPages(ComposePage):
             "original": job,
             "job": job,
             "testers": [(one, called(one.person)) for one in trial.testers_of(job)],
+            "variants": [each.name for each in variants.of_job(job)],
             "states": [(state.value, state.label) for state in trial.CARD_STATES],
             "may_send": self.has_change_permission(request, job),
             "may_name": _user(request).has_perm(NAME_TESTERS),
@@ -142,7 +144,13 @@ class TestPages(ComposePage):
 
 def _send(request: HttpRequest, job: SendJob) -> str:
     chosen = {pk for given in request.POST.getlist("to") if (pk := number_of(given)) is not None}
-    trial.send(job, to=chosen, card_state=request.POST.get("card_state", ""), by=_user(request))
+    trial.send(
+        job,
+        to=chosen,
+        card_state=request.POST.get("card_state", ""),
+        variant=request.POST.get("variant", ""),
+        by=_user(request),
+    )
     sentence = ngettext(
         "The test to %(count)d tester is under way.", "The test to %(count)d testers is under way.", len(chosen)
     )
@@ -173,15 +181,22 @@ def _user(request: HttpRequest) -> User:
 
 
 def tests_of(job: SendJob) -> list[Test]:
-    """Return the last tests of a draft with every message; three queries."""
-    tests = list(job.tests.order_by("-pk")[:SHOWN])
+    """Return the last tests of a draft with every message; five queries."""
+    tests = list(job.tests.prefetch_related("variants").order_by("-pk")[:SHOWN])
     results: dict[int | None, list[Result]] = {test.pk: [] for test in tests}
     for row in Delivery.objects.filter(job__in=tests).select_related("subscriber").order_by("pk"):
         results[row.job_id].append(_result(row))
     for skip in Skip.objects.filter(job__in=tests).select_related("subscriber").order_by("pk"):
         state = label(TONES[State.SKIPPED], State.SKIPPED.label)
         results[skip.job_id].append(Result(called(skip.subscriber), state, skip.get_reason_display(), ""))
-    return [Test(test, test.get_card_state_display(), results[test.pk]) for test in tests]
+    names_it = len(variants.of_job(job)) > 1
+    return [Test(test, _tried(test, names_it=names_it), results[test.pk]) for test in tests]
+
+
+def _tried(test: SendJob, *, names_it: bool) -> str:
+    """Say which variant was sent, if there are several, and which version of the mini-program it opens."""
+    names = [gettext("Variant %(name)s") % {"name": each.name} for each in test.variants.all() if names_it]
+    return " · ".join([*names, test.get_card_state_display()])
 
 
 def _result(row: Delivery) -> Result:

@@ -30,7 +30,7 @@
     if (!template) return;
     const number = ++looks;
     try {
-      const answer = await here.ask("look", { reach });
+      const answer = await here.ask("look", { reach, shown: here.shownVariant() });
       if (number !== looks) return;
       here.part("five").innerHTML = answer.cards;
       here.useValues(answer.values, answer.whose);
@@ -177,6 +177,7 @@
   }
 
   here.refresh = () => {
+    here.showVariants();
     here.showWords();
     showMoment();
     here.showSteps();
@@ -199,7 +200,7 @@
   }
 
   function pressed(event) {
-    const target = event.target.closest("[data-insert], [data-choose], [data-step-link], [data-goto], [data-check-now], [data-next], [data-then], [data-new-audience]");
+    const target = event.target.closest("[data-insert], [data-variant-tab], [data-add-variant], [data-drop-variant], [data-choose], [data-step-link], [data-goto], [data-check-now], [data-next], [data-then], [data-new-audience]");
     if (!target || event.ctrlKey || event.metaKey || event.shiftKey) return;
     const { insert, choose: template, stepLink, goto } = target.dataset;
     if (template && !here.root().dataset.template) return;
@@ -211,7 +212,15 @@
     if (insert) here.insert(target);
     else if (template) choose(target);
     else if (stepLink) here.goTo(stepLink);
-    else if (goto) document.getElementById(goto)?.focus();
+    else if (goto) {
+      const input = document.getElementById(goto);
+      here.reveal(input);
+      input?.focus();
+    } else if (target.dataset.variantTab) {
+      here.showVariant(target.dataset.variantTab);
+      lookSoon();
+    } else if (target.matches("[data-add-variant]")) here.addVariant();
+    else if (target.matches("[data-drop-variant]")) here.dropVariant();
     else if (target.matches("[data-then]")) goOn(target);
     else if (target.matches("[data-check-now]")) {
       checked = "";

@@ -15,7 +15,7 @@
     const { template } = here.root().dataset;
     if (!template) return false;
     if (name === "what") {
-      const words = [...here.form().querySelectorAll("[data-word]")];
+      const words = [...here.form().querySelectorAll("[data-word]:not(:disabled)")];
       return words.every((input) => input.value.trim()) && filled("name") && filled("purpose");
     }
     if (name === "whom") return filled("audience");
@@ -29,6 +29,7 @@
   }
 
   here.showSteps = () => {
+    here.markVariants();
     for (const name of NAMES) {
       const link = document.querySelector(`[data-step-link="${name}"]`);
       const state = stateOf(name);
@@ -85,6 +86,7 @@
     const wrong = here.form().querySelector(".compose-wrong");
     if (!wrong) return;
     wrong.closest("details")?.setAttribute("open", "");
+    here.reveal(wrong);
     wrong.scrollIntoView({ block: "center" });
     wrong.querySelector("input:not([type=hidden]), select, textarea")?.focus({ preventScroll: true });
   };

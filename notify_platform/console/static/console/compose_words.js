@@ -79,8 +79,8 @@
       if (tooLong && !shortened && !wasOver) here.tell(here.say("over", { label: input.dataset.label, count: number, limit }));
       if (shortened) text = cut(input, text, limit);
     }
-    const line = document.querySelector(`[data-card-line="${CSS.escape(input.dataset.word)}"]`);
-    if (line) {
+    const line = document.querySelector(`[data-card-line="${CSS.escape(input.dataset.key)}"]`);
+    if (line && !input.closest("[data-variant]").hidden) {
       line.textContent = text || line.dataset.example || "—";
       line.classList.toggle("desk-pale", !text);
     }
@@ -89,7 +89,7 @@
   here.showWords = () => {
     for (const input of inputs()) show(input);
     const foot = document.querySelector("[data-card] .desk-card-foot");
-    const page = here.form().elements.page;
+    const page = document.querySelector("[data-variant]:not([hidden]) [data-page]");
     if (foot && page) foot.hidden = !page.value.trim();
   };
 
