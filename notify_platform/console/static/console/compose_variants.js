@@ -37,7 +37,9 @@
   here.markVariants = () => {
     for (const panel of panels()) {
       const tab = here.form().querySelector(`[data-variant-tab="${CSS.escape(nameOf(panel))}"]`);
-      tab.classList.toggle("compose-tab-wrong", Boolean(panel.querySelector(".compose-wrong, .desk-over")));
+      const isWrong = Boolean(panel.querySelector(".compose-wrong, .desk-over"));
+      tab.classList.toggle("compose-tab-wrong", isWrong);
+      tab.title = isWrong ? here.say("wrong") : "";
     }
   };
 
