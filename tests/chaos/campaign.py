@@ -23,6 +23,7 @@ from notify_platform.simulator.control import SimulatorControl
 from subscriptions.models import Subscriber
 from tests import factories, wechat_world
 from tests.chaos.sizes import SIZE
+from tests.journeys.processes import group_of, is_stopped
 from tests.journeys.waiting import until
 
 State = Delivery.State
@@ -155,9 +156,17 @@ def freeze(pid: int, *, group: bool = False) -> None:
     send = os.killpg if group else os.kill
     with suppress(ProcessLookupError):
         send(pid, signal.SIGSTOP)
+        until(lambda: stands_still(pid, group=group))
         while not nobody_holds_the_file():
             send(pid, signal.SIGCONT)
+            until(nobody_holds_the_file)
             send(pid, signal.SIGSTOP)
+            until(lambda: stands_still(pid, group=group))
+
+
+def stands_still(pid: int, *, group: bool) -> bool:
+    """Whether who was stopped takes no lock any more: what the kernel was doing for them, it does to the end."""
+    return all(is_stopped(one) for one in (group_of(pid) if group else [pid]))
 
 
 def kill(pid: int, *, group: bool = False) -> None:

@@ -23,6 +23,21 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def group_of(leader: int) -> list[int]:
+    """The processes of a group."""
+    found = subprocess.run(["pgrep", "-g", str(leader)], capture_output=True, text=True, check=False).stdout.split()
+    return [int(one) for one in found]
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process that was sent SIGSTOP stands still with all its threads, or is gone."""
+    states = []
+    for task in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            states.append(task.read_text().rsplit(")", 1)[1].split()[0])
+    return set(states) <= {"T", "Z", "X"}
+
+
 def is_alive(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as file:
