@@ -25,7 +25,7 @@ from notify_platform.delivery import claims, pacing, settlement, speed
 from notify_platform.delivery.claims import Claim, Wordings
 from notify_platform.delivery.models import Pace
 from notify_platform.delivery.settlement import Landed
-from notify_platform.delivery.slots import Slot, Slots, by_claim
+from notify_platform.delivery.slots import Slot, Slots, Spacing, by_claim
 from notify_platform.delivery.watch import Watch
 from notify_platform.jobs import jobs
 from notify_platform.jobs.models import SendJob
@@ -95,7 +95,7 @@ class Engine:
         self.rate = mini_program.pace_per_second
         self.courier: Courier = courier_for(mini_program, concurrency=self.concurrency)
         self.wordings = Wordings()
-        self.ready = Slots()
+        self.ready, self.spacing = Slots(), Spacing()
         self.flying = 0
         self.watch = Watch()
         self.turn = 0
@@ -266,7 +266,7 @@ class Engine:
             first = max(first, pacing.book(job_pace, count=count, per_second=rate).starts_in)
         start = time.monotonic() + first
         slots = [
-            Slot(at=start + number / rate, day=day, token=claim.token, message=message)
+            Slot(at=start + number / rate, day=day, per_second=app.pace_per_second, token=claim.token, message=message)
             for number, message in enumerate(claim.messages)
         ]
         (self.ready.add_first if job.test_of_id else self.ready.add)(slots)
@@ -290,12 +290,12 @@ class Engine:
                 self._release(token, day, left)
         leaving = [slot for slot in wave if slot.message.delivery_id in armed]
         url = self.gateway.send_url(token=self.access_token)
-        late_at = time.monotonic() + SLEPT_SECONDS
+        now = time.monotonic()
         self.flying += len(leaving)
         self.left.update(slot.message.job_id for slot in leaving)
         self.courier.send(
-            Parcel(Flight(slot, self.access_token), url, slot.message.body, leaves_at=slot.at, late_at=late_at)
-            for slot in leaving
+            Parcel(Flight(slot, self.access_token), url, slot.message.body, leaves_at=at, late_at=now + SLEPT_SECONDS)
+            for slot, at in zip(leaving, self.spacing.moments(leaving, now=now), strict=True)
         )
         return len(leaving)
 

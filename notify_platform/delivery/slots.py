@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from notify_platform.delivery.claims import Message
+
+# Together they are less than the tenth that a second may have too many.
+CATCHING_UP: Final = 1.06
+SLACK_SECONDS: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A claimed message and the moment (monotonic clock) from which it may leave; ``day``: whose budget it uses."""
+    """A claimed message and the moment (monotonic clock) from which it may leave.
+
+    ``day``: whose budget it uses; ``per_second``: the pace of its mini-program.
+    """
 
     at: float
     day: int
+    per_second: int
     token: uuid.UUID
     message: Message
 
@@ -65,6 +75,22 @@ class Slots:
         taken = list(self._slots)
         self._slots.clear()
         return taken
+
+
+class Spacing:
+    """When the messages of one engine leave: what is late leaves a little faster than the pace, not all at once."""
+
+    def __init__(self) -> None:
+        self._last_at = -math.inf
+
+    def moments(self, wave: Iterable[Slot], *, now: float) -> list[float]:
+        """Return the moment (monotonic clock) of each; at most ``SLACK_SECONDS`` worth of them are in the past."""
+        self._last_at = max(self._last_at, now - SLACK_SECONDS)
+        moments: list[float] = []
+        for slot in wave:
+            self._last_at = max(slot.at, self._last_at + 1 / (slot.per_second * CATCHING_UP))
+            moments.append(self._last_at)
+        return moments
 
 
 def by_claim(slots: Iterable[Slot]) -> dict[tuple[uuid.UUID, int], list[int]]:

@@ -191,7 +191,7 @@ def test_no_more_is_armed_than_three_times_the_connections(engine, wechat, monke
 
 def a_slot(number: int) -> engine_module.Slot:
     message = claims.Message(number, 1, 1, number, None, 0, None, "o", b"{}")
-    return Slot(at=time.monotonic(), day=0, token=uuid.UUID(int=1), message=message)
+    return Slot(at=time.monotonic(), day=0, per_second=100, token=uuid.UUID(int=1), message=message)
 
 
 def test_a_held_pace_sends_nothing(engine, wechat, states):
@@ -280,7 +280,9 @@ def test_a_database_that_is_away_for_a_moment_costs_no_answer(engine, monkeypatc
 
 def test_after_a_hang_the_rest_leaves_at_the_pace(engine):
     now = time.monotonic()
-    engine.ready.add(Slot(at=now - 5 + number / 10, day=0, token=None, message=None) for number in range(10))
+    engine.ready.add(
+        Slot(at=now - 5 + number / 10, day=0, per_second=10, token=None, message=None) for number in range(10)
+    )
 
     wave = engine._next_wave()
 

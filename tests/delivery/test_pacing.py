@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -10,10 +11,13 @@ from itertools import pairwise
 import pytest
 from django.db import connection
 from django.db.models import F
+from hypothesis import given
+from hypothesis import strategies as st
 
 from notify_platform.core.clock import BEIJING
 from notify_platform.delivery import pacing
 from notify_platform.delivery.models import Pace
+from notify_platform.delivery.slots import Slot, Spacing
 from tests import factories
 
 MIDNIGHT = datetime(2026, 11, 25, tzinfo=BEIJING)
@@ -151,3 +155,30 @@ def test_workers_that_book_at_once_never_share_a_slot():
     gaps = [later - earlier for earlier, later in pairwise(starts)]
     assert len(gaps) == 39
     assert sum(gaps) >= 39 * 0.05 - 0.05
+
+
+def in_waves(*, slots, size, late):
+    """Return when messages leave whose waves are handed over in time, all but one: that one ``late`` seconds later."""
+    spacing, left = Spacing(), []
+    waves = [slots[first : first + size] for first in range(0, len(slots), size)]
+    for number, wave in enumerate(waves):
+        now = wave[0].at - 0.1 if number != len(waves) // 2 else wave[0].at + late
+        left += [max(now, at) for at in spacing.moments(wave, now=now)]
+    return left
+
+
+@given(pace=st.integers(50, 500), size=st.integers(1, 100), late=st.floats(0, 0.5))
+def test_what_is_late_catches_up_without_a_second_too_full(pace, size, late):
+    slots = [Slot(at=n / pace, day=0, per_second=pace, token=None, message=None) for n in range(pace * 12)]
+
+    left = in_waves(slots=slots, size=min(size, pace // 10), late=late)
+
+    assert all(at >= slot.at for at, slot in zip(left, slots, strict=True))
+    assert max(bisect_left(left, at + 1) - place for place, at in enumerate(left)) <= 1.1 * pace + 1
+    assert left[-1] - slots[-1].at < 0.26
+
+
+def test_messages_in_time_leave_at_their_slots():
+    slots = [Slot(at=n / 200, day=0, per_second=200, token=None, message=None) for n in range(400)]
+
+    assert Spacing().moments(slots, now=-0.1) == [slot.at for slot in slots]
