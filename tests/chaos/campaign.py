@@ -138,17 +138,27 @@ def nobody_is_at_it() -> bool:
         return bool(cursor.fetchone() == (0,))
 
 
-def nobody_holds_the_file() -> bool:
-    """Whether others may write: who is frozen in mid transaction keeps the one lock of SQLite for ever."""
-    if connection.vendor != "sqlite":
-        return True
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
-            cursor.execute("ROLLBACK")
-    except DatabaseError:
-        return False
-    return True
+def nobody_is_stuck() -> bool:
+    """Whether others may write: who is frozen in mid transaction keeps SQLite's one lock, or some rows, for ever."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                cursor.execute("ROLLBACK")
+            except DatabaseError:
+                return False
+            return True
+        # Nobody who lives idles in a transaction for a second; what the server was doing, it does to the end first.
+        while True:
+            cursor.execute(
+                "SELECT count(*), coalesce(max(extract(epoch FROM clock_timestamp() - state_change)) "
+                "FILTER (WHERE state LIKE 'idle in%%'), 0) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'",
+                [],
+            )
+            busy, idles_for = cursor.fetchone()
+            if not busy or idles_for > 1:
+                return not busy
 
 
 def freeze(pid: int, *, group: bool = False) -> None:
@@ -157,9 +167,9 @@ def freeze(pid: int, *, group: bool = False) -> None:
     with suppress(ProcessLookupError):
         send(pid, signal.SIGSTOP)
         until(lambda: stands_still(pid, group=group))
-        while not nobody_holds_the_file():
+        while not nobody_is_stuck():
             send(pid, signal.SIGCONT)
-            until(nobody_holds_the_file)
+            until(nobody_is_stuck)
             send(pid, signal.SIGSTOP)
             until(lambda: stands_still(pid, group=group))
 
