@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 from django.db import connection
 from django.db.models import F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notify_platform.core.clock import BEIJING
@@ -167,6 +167,7 @@ def in_waves(*, slots, size, late):
     return left
 
 
+@settings(deadline=None)
 @given(pace=st.integers(50, 500), size=st.integers(1, 100), late=st.floats(0, 0.5))
 def test_what_is_late_catches_up_without_a_second_too_full(pace, size, late):
     slots = [Slot(at=n / pace, day=0, per_second=pace, token=None, message=None) for n in range(pace * 12)]
